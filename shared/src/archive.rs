@@ -1,0 +1,3 @@
+//! Placeholder while the rooms are built.
+pub mod manifest;
+pub mod reader;

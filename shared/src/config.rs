@@ -1,0 +1,3 @@
+//! Typed, validated configuration.
+pub mod types;
+pub use types::*;

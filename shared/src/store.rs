@@ -1,0 +1,92 @@
+//! Where archives go.
+//!
+//! The contract, the same for every store and held by one conformance suite:
+//!
+//! - An object becomes visible in one step, when [`Upload::complete`] returns, and never replaces another: a key that
+//!   exists is [`Class::AlreadyExists`](crate::Class::AlreadyExists).
+//! - An upload that is dropped, aborted or killed leaves nothing that [`Store::list`] shows.
+//! - `write` waits while the parts in flight are as many as the configuration allows, so memory stays bounded.
+//! - The first error of an upload is the one that is returned; a failing abort is logged and never hides it.
+//! - Reads name the version that they mean (`etag`), so that an object replaced between two reads is told.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::Result;
+
+/// One object of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key, without the disk's own prefix.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// What identifies this version of it, where the store has such a thing.
+    pub etag: Option<String>,
+}
+
+/// What the archive writer says it has produced; an upload that took in anything else must not be completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// Bytes of the whole archive.
+    pub bytes: u64,
+}
+
+/// A completed upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The object as the store describes it after completion (read back, not assumed).
+    pub object: Object,
+    /// Parts of the upload.
+    pub parts: u32,
+    /// The checksum that the store confirmed, with its name, e.g. `crc64nvme:…` or `md5:…-12`; `None` = it has none.
+    pub checksum: Option<String>,
+}
+
+/// A place for archives.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// The disk's name, for reports and errors.
+    fn disk(&self) -> &str;
+
+    /// Whether the store can be reached and the credentials are taken; cheap.
+    async fn probe(&self) -> Result<()>;
+
+    /// All objects whose key starts with `prefix`, in the order of their keys.
+    async fn list(&self, prefix: &str) -> Result<Vec<Object>>;
+
+    /// One object, `None` when there is none.
+    async fn head(&self, key: &str) -> Result<Option<Object>>;
+
+    /// The bytes `range` of an object. Exactly as many as asked for, or an error. `etag`: the version that is meant.
+    async fn read(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes>;
+
+    /// Starts an object. `expected_bytes`: a guess, from which parts are sized; it may be wrong.
+    async fn create(&self, key: &str, expected_bytes: Option<u64>) -> Result<Box<dyn Upload>>;
+
+    /// Deletes exactly this key. A key that is gone already is no error.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Aborts uploads under `prefix` that were begun before `before` and never completed; returns how many.
+    async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64>;
+}
+
+/// An object that is being written.
+#[async_trait]
+pub trait Upload: Send {
+    /// Takes the next bytes; waits while too many parts are in flight.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Compares what was taken in with `review`, makes the object visible in one step, and reads back what the store
+    /// says of it. On any error the upload is aborted and nothing is visible.
+    async fn complete(self: Box<Self>, review: &Review) -> Result<Stored>;
+
+    /// Gives up: nothing stays visible, nothing stays to be paid for.
+    async fn abort(self: Box<Self>) -> Result<()>;
+}
