@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::Error;
 use crate::progress::Progress;
@@ -29,6 +30,8 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Counters that the door may show.
     pub progress: Arc<Progress>,
+    /// Told when a person wants the run to end (Ctrl-C): it ends as at its deadline, with everything aborted.
+    pub interrupt: Arc<Notify>,
 }
 
 /// An operation that failed, with as much of its report as there is.

@@ -49,6 +49,22 @@ pub struct Stored {
     pub checksum: Option<String>,
 }
 
+/// What bounds an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// `BACKUP_UPLOAD_CONCURRENCY`: parts on their way at the same time; together with the part size it bounds memory.
+    pub parts_in_flight: usize,
+    /// `BACKUP_PART_SIZE_MB`, here in bytes: size of the first parts; later ones grow so that 10,000 are enough for 5 TiB.
+    pub first_part_bytes: u64,
+}
+
+impl Default for UploadLimits {
+    /// Four parts of 8 MiB.
+    fn default() -> Self {
+        Self { parts_in_flight: 4, first_part_bytes: 8 << 20 }
+    }
+}
+
 /// A place for archives.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {

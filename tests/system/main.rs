@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The system tests: real databases, real S3 APIs, the built programs. `tests/run` starts the servers and says where
+//! they are (`support`); a test that needs one and is not told where it is fails and says how to start it.
+
+mod archive;
+mod documents;
+mod failures;
+mod files;
+mod lambda;
+mod mysql;
+mod night;
+mod notify;
+mod postgres;
+mod sqlite;
+mod stores;
+mod support;

@@ -27,6 +27,9 @@ pub struct Manifest {
     /// The object key under which the backup was written, e.g. `clinic/2024-01-15-02-00-00.zip`. A copy under another
     /// key is thereby told from the original.
     pub key: String,
+    /// The moment that the key stands for, UTC: the scheduled time of the run, or its start when it had none. A repeated
+    /// event is told from another run that only hit the same key by it.
+    pub date: Timestamp,
     /// When the run began, UTC.
     pub started: Timestamp,
     /// When the last source had been read, UTC.

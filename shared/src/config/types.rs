@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use crate::retention::Policy;
 use crate::secret::{Secret, SecretRef};
 use crate::source::DumpLimits;
+use crate::store::UploadLimits;
 
 /// The whole configuration of one run.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub dump_limits: DumpLimits,
     /// `BACKUP_MAX_FILES`: entries in one archive, at most; bounds the memory that the central directory takes.
     pub max_files: u64,
+    /// What bounds an upload.
+    pub upload: UploadLimits,
     /// `BACKUP_VERIFY`: how the stored object is proved; `None` = full on `local` disks, tail on others.
     pub verify: Option<VerifyMode>,
     /// `BACKUP_TIMEZONE`: the calendar of retention, and the second clock in messages.
