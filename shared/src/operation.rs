@@ -1,9 +1,9 @@
 //! The recipes: what the doors call. Each reads like one; the steps stand in sibling files.
 
-pub mod backup;
-pub mod cleanup;
-pub mod list;
-pub mod monitor;
+mod backup;
+mod cleanup;
+mod list;
+mod monitor;
 mod request;
 
 pub use backup::backup;
@@ -12,14 +12,16 @@ pub use list::list;
 pub use monitor::monitor;
 pub use request::{Event, Only};
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
-use crate::Error;
 use crate::progress::Progress;
+use crate::{Class, Error, Result};
 
 /// What a door knows of the moment: read once at its edge and passed down.
 #[derive(Debug, Clone)]
@@ -30,8 +32,33 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Counters that the door may show.
     pub progress: Arc<Progress>,
-    /// Told when a person wants the run to end (Ctrl-C): it ends as at its deadline, with everything aborted.
-    pub interrupt: Arc<Notify>,
+    /// Cancelled when a person wants the run to end (Ctrl-C): it ends as at its deadline, with everything aborted.
+    pub interrupt: CancellationToken,
+}
+
+impl Context {
+    /// Runs `work` unless the deadline comes or a person interrupts first; what is then dropped must be undone by the
+    /// caller.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.interrupt.cancelled() => Err(Error::new(Class::Deadline, "the run was interrupted")),
+            () = deadline => {
+                let current = self.progress.snapshot().current;
+                Err(Error::new(Class::Deadline, format!("the time ran out while working on {current}")).hint(
+                    "Give the function more memory (processors come with it) or a longer timeout, or run `nightvault run` \
+                     where nothing limits it, such as Fargate.",
+                ))
+            }
+            result = work => result,
+        }
+    }
 }
 
 /// An operation that failed, with as much of its report as there is.
@@ -47,4 +74,30 @@ impl<R> From<Error> for Failed<R> {
     fn from(error: Error) -> Self {
         Self { error, report: None }
     }
+}
+
+/// The one event of an operation that carries its whole report, for log queries and alarms.
+fn log_outcome<R: Serialize>(operation: &str, outcome: &Result<R, Failed<R>>) {
+    let (report, error) = match outcome {
+        Ok(report) => (Some(report), None),
+        Err(failed) => (failed.report.as_deref(), Some(&failed.error)),
+    };
+    let report = report.and_then(|report| serde_json::to_string(report).ok());
+    match error {
+        None => tracing::info!(operation, outcome = "success", report, "{operation} done"),
+        Some(error) => tracing::error!(
+            operation,
+            outcome = "failure",
+            error_type = error.class().error_type(),
+            error = error.chain(),
+            hint = error.hint_text(),
+            report,
+            "{operation} failed"
+        ),
+    }
+}
+
+/// Milliseconds since `begun`.
+fn elapsed_ms(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -112,7 +112,7 @@ pub struct CleanupReport {
 }
 
 /// Cleanup of one disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DiskCleanup {
     /// The disk's name.
     pub disk: String,

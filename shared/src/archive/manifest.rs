@@ -46,6 +46,14 @@ pub struct Manifest {
     pub index: IndexRef,
 }
 
+impl Manifest {
+    /// Names of all databases and file sets, in the order of the archive.
+    pub fn source_names(&self) -> Vec<String> {
+        let databases = self.databases.iter().map(|database| database.name.clone());
+        databases.chain(self.files.iter().map(|set| set.name.clone())).collect()
+    }
+}
+
 /// How the manifest vouches for the index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexRef {

@@ -1,15 +1,189 @@
-//! The cleanup recipe.
+//! The cleanup recipe: list, plan, show, delete exactly the planned keys, tell.
+//!
+//! The same plan feeds the report, the dry run and the deletes. A delete that is refused is told and not tried again. When
+//! the newest backup is so old that backups must have been failing for long, nothing at all is deleted: the old ones are
+//! all there is.
 
-use crate::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::catalog;
 use crate::environment::Environment;
+use crate::operation::backup::pick;
 use crate::operation::{Context, Event, Failed};
-use crate::report::CleanupReport;
+use crate::report::{CleanupReport, DecisionReport, DiskCleanup, RefusedDelete};
+use crate::retention::{self, Candidate, Plan};
+use crate::store::Store;
+use crate::{Class, Error, Result, notify};
 
-/// Being built.
+/// An upload that was begun this long ago is nobody's any more: a function lives for 15 minutes, and the longest run by
+/// hand is given a day.
+const STALE_UPLOAD_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Thins out the backups of every disk by the retention policy and tells whoever wants to know.
+///
+/// # Errors
+/// The first disk that could not be cleaned, or the first delete that was refused; the report says what was done.
 pub async fn cleanup(
-    _environment: &Environment,
-    _event: &Event,
-    _context: &Context,
+    environment: &Environment,
+    event: &Event,
+    context: &Context,
 ) -> Result<CleanupReport, Failed<CleanupReport>> {
-    Err(Error::bug("cleanup is not built yet").into())
+    let begun = Instant::now();
+    let mut outcome = run(environment, event, context, begun).await;
+    if event.wants_notifications() {
+        let told = match &outcome {
+            Ok(report) => notify::send(environment, &notify::Event::CleanupSucceeded(report)).await,
+            Err(failed) => {
+                notify::send(environment, &notify::Event::CleanupFailed(&failed.error, failed.report.as_deref())).await
+            }
+        };
+        match &mut outcome {
+            Ok(report) => report.notifications = told,
+            Err(Failed { report: Some(report), .. }) => report.notifications = told,
+            Err(_) => {}
+        }
+    }
+    super::log_outcome("cleanup", &outcome);
+    outcome
+}
+
+async fn run(
+    environment: &Environment,
+    event: &Event,
+    context: &Context,
+    begun: Instant,
+) -> Result<CleanupReport, Failed<CleanupReport>> {
+    let stores = pick(environment.stores(), &event.disks, |store| store.disk().to_owned(), "disk")?;
+    let now = event.at.unwrap_or(context.now);
+    let dry_run = event.only_plans();
+    let cleaned =
+        join_all(stores.iter().map(|store| clean_disk(environment, store, now, dry_run, context))).await;
+
+    let mut first_error = None;
+    let mut disks = Vec::new();
+    for (disk, error) in cleaned {
+        first_error = first_error.or(error.map(|error| error.context(format!("disk {}", disk.disk))));
+        disks.push(disk);
+    }
+    let report = CleanupReport {
+        name: environment.config().name.clone(),
+        now,
+        dry_run,
+        disks,
+        duration_ms: super::elapsed_ms(begun),
+        notifications: Vec::new(),
+    };
+    match first_error {
+        None => Ok(report),
+        Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),
+    }
+}
+
+/// Cleans one disk; what was done before an error stays in its report.
+async fn clean_disk(
+    environment: &Environment,
+    store: &Arc<dyn Store>,
+    now: Timestamp,
+    dry_run: bool,
+    context: &Context,
+) -> (DiskCleanup, Option<Error>) {
+    let mut report = DiskCleanup { disk: store.disk().to_owned(), ..DiskCleanup::default() };
+    let result = async {
+        let plan = context.unless_stopped(plan_disk(environment, &**store, now, &mut report)).await?;
+        if dry_run {
+            return Ok(());
+        }
+        refuse_while_backups_fail(&plan, now, environment)?;
+        context.unless_stopped(apply(&plan, &**store, &mut report)).await?;
+        let stale = store.abort_stale(&folder(environment), now - STALE_UPLOAD_AGE);
+        report.aborted_uploads = context.unless_stopped(stale).await?;
+        Ok(())
+    }
+    .await;
+    let error = match result {
+        Err(error) => {
+            report.error = Some(error.chain());
+            Some(error)
+        }
+        Ok(()) => report.refused.first().map(|refused| {
+            Error::new(Class::Permission, format!("{} deletes were refused, the first of {}", report.refused.len(), refused.key))
+                .because(refused.error.clone())
+                .hint("The role of cleanup needs s3:DeleteObject on the backups; a backup under Object Lock stays until its date.")
+        }),
+    };
+    (report, error)
+}
+
+async fn plan_disk(
+    environment: &Environment,
+    store: &dyn Store,
+    now: Timestamp,
+    report: &mut DiskCleanup,
+) -> Result<Plan> {
+    let config = environment.config();
+    let catalog = catalog::read(store, &config.name, &config.filename_prefix, &config.timezone).await?;
+    let candidates: Vec<Candidate> = catalog
+        .backups
+        .iter()
+        .map(|backup| Candidate { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size })
+        .collect();
+    let plan = retention::plan(&candidates, &config.retention, now, &config.timezone);
+    report.decisions = plan
+        .decisions
+        .iter()
+        .map(|decision| DecisionReport {
+            key: decision.key.clone(),
+            date: decision.date,
+            size: decision.size,
+            keep: decision.keep,
+            reason: decision.reason.to_string(),
+        })
+        .collect();
+    report.kept_bytes = plan.decisions.iter().filter(|decision| decision.keep).map(|decision| decision.size).sum();
+    report.foreign = catalog.foreign.into_iter().map(|object| object.key).collect();
+    report.warnings.clone_from(&plan.warnings);
+    Ok(plan)
+}
+
+/// Deletes exactly the planned keys, the oldest first, each once.
+async fn apply(plan: &Plan, store: &dyn Store, report: &mut DiskCleanup) -> Result<()> {
+    for decision in plan.decisions.iter().rev().filter(|decision| !decision.keep) {
+        match store.delete(&decision.key).await {
+            Ok(()) => {
+                report.deleted += 1;
+                report.deleted_bytes += decision.size;
+            }
+            Err(error) => {
+                report.kept_bytes += decision.size;
+                report.refused.push(RefusedDelete { key: decision.key.clone(), error: error.chain() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When no backup was made for longer than all backups are kept, something is broken, and the old ones are what is left.
+fn refuse_while_backups_fail(plan: &Plan, now: Timestamp, environment: &Environment) -> Result<()> {
+    let config = environment.config();
+    let limit_days = i64::from(config.retention.keep_all_days.max(config.health.max_age_days).max(7));
+    let newest = plan.decisions.iter().map(|decision| decision.date).filter(|date| *date <= now).max();
+    let deletes = plan.decisions.iter().any(|decision| !decision.keep);
+    match newest {
+        Some(newest) if deletes && now.duration_since(newest) > SignedDuration::from_hours(24 * limit_days) => {
+            Err(Error::new(
+                Class::Unhealthy,
+                format!("nothing is deleted while backups are failing: the newest is of {newest}"),
+            )
+            .hint("Mend the backup first; `nightvault cleanup --dry-run` shows what would go once there is a new one."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn folder(environment: &Environment) -> String {
+    format!("{}/", environment.config().name)
 }

@@ -24,6 +24,18 @@ pub struct Event {
     pub at: Option<Timestamp>,
 }
 
+impl Event {
+    /// Whether people are told of the outcome: yes, unless the event says no or nothing is done anyway.
+    pub(crate) fn wants_notifications(&self) -> bool {
+        self.notify.unwrap_or(true) && !self.only_plans()
+    }
+
+    /// Whether nothing may be changed.
+    pub(crate) fn only_plans(&self) -> bool {
+        self.dry_run || self.at.is_some()
+    }
+}
+
 /// Half of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

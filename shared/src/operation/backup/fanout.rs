@@ -1,0 +1,235 @@
+//! One archive, several disks: every byte goes to every disk, and a disk that fails is named while the others go on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use crate::archive::{ArchiveOutput, reader};
+use crate::progress::Progress;
+use crate::report::DiskReport;
+use crate::secret::Secret;
+use crate::store::{Object, Review, Store, Stored, Upload};
+use crate::{Class, Error, Result};
+
+/// One disk's way through a run.
+pub(super) struct Lane {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) state: State,
+    /// Bytes that its upload took.
+    taken: u64,
+    /// How the stored object was proved.
+    pub(super) verified: Option<&'static str>,
+}
+
+/// Where a lane is.
+pub(super) enum State {
+    /// Reached; the key is free.
+    Ready,
+    /// Being written.
+    Open(Box<dyn Upload>),
+    /// Visible.
+    Stored(Stored),
+    /// Failed; nothing of this run is to be trusted there. `Stored`: visible, but not proved.
+    Failed(Error, Option<Stored>),
+}
+
+/// The disks that a run writes to.
+pub(super) struct FanOut {
+    lanes: Vec<Lane>,
+    progress: Arc<Progress>,
+}
+
+impl FanOut {
+    /// Asks every disk whether it can be reached and has the key already. A disk that holds exactly this backup is done
+    /// and goes to `done`; one that holds another backup under this key has failed.
+    pub(super) async fn reach(
+        stores: &[Arc<dyn Store>],
+        key: &str,
+        date: Timestamp,
+        password: &Secret,
+        done: &mut Vec<DiskReport>,
+    ) -> Result<Self> {
+        let asked = join_all(stores.iter().map(async |store| match store.head(key).await {
+            Ok(None) => (store, None, State::Ready),
+            Ok(Some(object)) => match same_backup(store, &object, date, password).await {
+                Ok(()) => (store, Some(object), State::Ready),
+                Err(error) => (store, None, State::Failed(error, None)),
+            },
+            Err(error) => (store, None, State::Failed(error, None)),
+        }))
+        .await;
+        let mut lanes = Vec::new();
+        for (store, there, state) in asked {
+            match there {
+                Some(_) => done.push(DiskReport {
+                    disk: store.disk().to_owned(),
+                    uploaded_bytes: 0,
+                    parts: 0,
+                    verified: Some("tail".to_owned()),
+                    checksum: None,
+                    error: None,
+                }),
+                None => lanes.push(Lane { store: store.clone(), state, taken: 0, verified: None }),
+            }
+        }
+        Ok(Self { lanes, progress: Arc::default() })
+    }
+
+    /// Whether no disk is left to write to.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.lanes.iter().any(|lane| matches!(lane.state, State::Ready | State::Open(_)))
+    }
+
+    /// The lanes, in the order of the configuration.
+    pub(super) fn lanes_mut(&mut self) -> &mut [Lane] {
+        &mut self.lanes
+    }
+
+    /// Starts the upload on every disk that is ready.
+    ///
+    /// # Errors
+    /// The first failure, when no disk is left.
+    pub(super) async fn open(&mut self, key: &str, expected: Option<u64>, progress: Arc<Progress>) -> Result<()> {
+        self.progress = progress;
+        join_all(self.lanes.iter_mut().filter(|lane| matches!(lane.state, State::Ready)).map(async |lane| {
+            lane.state = match lane.store.create(key, expected).await {
+                Ok(upload) => State::Open(upload),
+                Err(error) => State::Failed(error, None),
+            };
+        }))
+        .await;
+        self.some_left()
+    }
+
+    /// Makes the object visible on every disk that took all of its bytes.
+    pub(super) async fn complete(&mut self, bytes: u64) {
+        join_all(self.lanes.iter_mut().map(async |lane| {
+            let State::Open(_) = lane.state else { return };
+            let State::Open(upload) = lane.replace_state() else { return };
+            lane.state = if lane.taken == bytes {
+                match upload.complete(&Review { bytes }).await {
+                    Ok(stored) => State::Stored(stored),
+                    Err(error) => State::Failed(error, None),
+                }
+            } else {
+                abort(&*lane.store, upload).await;
+                let taken = lane.taken;
+                State::Failed(Error::bug(format!("the disk took {taken} of {bytes} bytes of the archive")), None)
+            };
+        }))
+        .await;
+    }
+
+    /// Aborts every upload that is open. What goes wrong in that is logged: the reason for the abort matters more.
+    pub(super) async fn abort(&mut self) {
+        join_all(self.lanes.iter_mut().map(async |lane| {
+            if let State::Open(upload) = lane.replace_state() {
+                abort(&*lane.store, upload).await;
+            }
+        }))
+        .await;
+    }
+
+    /// What became of every disk, and the first failure in the order of the configuration.
+    pub(super) fn into_outcome(self) -> (Vec<DiskReport>, Option<Error>) {
+        let mut first_error = None;
+        let reports = self
+            .lanes
+            .into_iter()
+            .map(|lane| {
+                let disk = lane.store.disk().to_owned();
+                let (stored, failed) = match lane.state {
+                    State::Stored(stored) => (Some(stored), None),
+                    State::Failed(error, stored) => (stored, Some(error)),
+                    State::Ready | State::Open(_) => (None, None),
+                };
+                let error = failed.as_ref().map(Error::chain);
+                if first_error.is_none() {
+                    first_error = failed.map(|error| error.context(format!("disk {disk}")));
+                }
+                DiskReport {
+                    disk,
+                    uploaded_bytes: stored.as_ref().map_or(0, |stored| stored.object.size),
+                    parts: stored.as_ref().map_or(0, |stored| stored.parts),
+                    verified: lane.verified.map(str::to_owned),
+                    checksum: stored.and_then(|stored| stored.checksum),
+                    error,
+                }
+            })
+            .collect();
+        (reports, first_error)
+    }
+
+    /// Whether there is still a disk to write to; the lanes keep their own errors for the report.
+    fn some_left(&self) -> Result<()> {
+        if !self.is_empty() {
+            return Ok(());
+        }
+        let mut failed = self.lanes.iter().filter_map(|lane| match &lane.state {
+            State::Failed(error, _) => Some((lane.store.disk(), error)),
+            _ => None,
+        });
+        let Some((disk, error)) = failed.next() else { return Err(Error::bug("a run without disks")) };
+        let told = Error::new(error.class(), format!("disk {disk}: {}", error.chain()));
+        Err(match error.hint_text() {
+            Some(hint) => told.hint(hint),
+            None => told,
+        })
+    }
+}
+
+impl Lane {
+    /// Takes the state out, leaving a lane that takes part in nothing more until it is given another.
+    pub(super) fn replace_state(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Ready)
+    }
+}
+
+#[async_trait]
+impl ArchiveOutput for FanOut {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        join_all(self.lanes.iter_mut().map(async |lane| {
+            let State::Open(upload) = &mut lane.state else { return };
+            match upload.write(bytes.clone()).await {
+                Ok(()) => lane.taken += bytes.len() as u64,
+                Err(error) => {
+                    let failed = std::mem::replace(&mut lane.state, State::Failed(error, None));
+                    if let State::Open(upload) = failed {
+                        abort(&*lane.store, upload).await;
+                    }
+                }
+            }
+        }))
+        .await;
+        self.progress.add_uploaded_bytes(bytes.len() as u64);
+        self.some_left()
+    }
+}
+
+async fn abort(store: &dyn Store, upload: Box<dyn Upload>) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(
+            disk = store.disk(),
+            error = error.chain(),
+            "an upload could not be aborted; cleanup will abort it when it is a day old"
+        );
+    }
+}
+
+/// Whether `object` is the very backup that this run is to make: readable, and made for the same moment.
+async fn same_backup(store: &Arc<dyn Store>, object: &Object, date: Timestamp, password: &Secret) -> Result<()> {
+    let tail = reader::read_tail(store.clone(), object, password).await.map_err(|error| {
+        error.context(format!("{} is there already and does not prove to be this backup", object.key))
+    })?;
+    if tail.manifest.date == date {
+        return Ok(());
+    }
+    Err(Error::new(
+        Class::AlreadyExists,
+        format!("{} is there already, and it is the backup of {}, not of {date}", object.key, tail.manifest.date),
+    )
+    .hint("Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC."))
+}

@@ -1,0 +1,72 @@
+//! Reading back what was stored: only then is a backup called made.
+
+use futures_util::future::join_all;
+
+use super::fanout::{FanOut, Lane, State};
+use crate::archive::{ArchiveSummary, reader};
+use crate::config::{Config, DiskKind, VerifyMode};
+use crate::operation::Context;
+use crate::secret::Secret;
+use crate::store::Stored;
+use crate::{Error, Result};
+
+/// Reads the object back from every disk that took it and compares it with what the archive writer produced. A disk that
+/// does not prove has failed; what lies there is named in its report.
+pub(super) async fn prove(
+    lanes: &mut FanOut,
+    summary: &ArchiveSummary,
+    password: &Secret,
+    config: &Config,
+    context: &Context,
+) {
+    join_all(lanes.lanes_mut().iter_mut().map(async |lane| {
+        let State::Stored(_) = lane.state else { return };
+        let State::Stored(stored) = lane.replace_state() else { return };
+        let mode = mode(config, lane.store.disk());
+        let proved = context.unless_stopped(prove_one(lane, &stored, summary, password, mode, context)).await;
+        lane.state = match proved {
+            Ok(()) => {
+                lane.verified = Some(match mode {
+                    VerifyMode::Tail => "tail",
+                    VerifyMode::Full => "full",
+                });
+                State::Stored(stored)
+            }
+            Err(error) => {
+                let error = error.context(format!("{} is stored but did not prove whole", stored.object.key));
+                State::Failed(error, Some(stored))
+            }
+        };
+    }))
+    .await;
+}
+
+/// `BACKUP_VERIFY`; unset, a local disk is read whole (it costs nothing but time), others by their end.
+fn mode(config: &Config, disk: &str) -> VerifyMode {
+    let local = config.disks.iter().any(|d| d.name == disk && matches!(d.kind, DiskKind::Local { .. }));
+    config.verify.unwrap_or(if local { VerifyMode::Full } else { VerifyMode::Tail })
+}
+
+async fn prove_one(
+    lane: &Lane,
+    stored: &Stored,
+    summary: &ArchiveSummary,
+    password: &Secret,
+    mode: VerifyMode,
+    context: &Context,
+) -> Result<()> {
+    if stored.object.size != summary.bytes {
+        return Err(Error::corrupt(format!("it has {} bytes, {} were sent", stored.object.size, summary.bytes)));
+    }
+    let tail = match mode {
+        VerifyMode::Tail => reader::read_tail(lane.store.clone(), &stored.object, password).await?,
+        VerifyMode::Full => reader::verify(lane.store.clone(), &stored.object, password, &context.progress).await?.tail,
+    };
+    if tail.manifest != summary.manifest {
+        return Err(Error::corrupt("its manifest is not the one that was written"));
+    }
+    if tail.entries != summary.entries {
+        return Err(Error::corrupt(format!("it has {} entries, {} were written", tail.entries, summary.entries)));
+    }
+    Ok(())
+}
