@@ -1,1 +1,1 @@
-//! Placeholder while the rooms are built.
+//! Whether the backups are what they should be.

@@ -1,4 +1,30 @@
 //! Which backups are kept, and why.
+//!
+//! [`plan`] is a pure function: no clock, no store. It is the algorithm of `spatie/laravel-backup`'s default strategy,
+//! proved against that program's own decisions (`tests/data/retention-cases.json`). The windows follow one another:
+//! all backups, then the newest of each day, week, month, year, then none; both ends of a window belong to it. A week
+//! is a calendar year with an ISO week number, so that a week across New Year counts as two, as it does there.
+//!
+//! Promises: the newest backup is never deleted and takes part in no window; a plan made again for what an applied plan
+//! left, at the same moment, deletes nothing; the order of the input does not matter. A backup dated in the future is
+//! kept, told, and takes part in nothing, so it can neither pass for the newest nor push another out of its slot
+//! (its bytes still count against the size limit, for they are there).
+
+mod reason;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+pub use reason::{Reason, Slot};
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::catalog::Backup;
+use crate::report::DecisionReport;
+use windows::Windows;
 
 /// The five windows and the size limit of `spatie/laravel-backup`'s default strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,4 +55,189 @@ impl Default for Policy {
             delete_oldest_over_mb: None,
         }
     }
+}
+
+/// A backup, as far as a plan cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its key.
+    pub key: String,
+    /// The moment it stands for.
+    pub date: Timestamp,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl From<&Backup> for Candidate {
+    fn from(backup: &Backup) -> Self {
+        Self { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size }
+    }
+}
+
+/// What is to become of one backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Its key.
+    pub key: String,
+    /// The moment it stands for.
+    pub date: Timestamp,
+    /// Bytes.
+    pub size: u64,
+    /// True: it stays.
+    pub keep: bool,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl From<&Decision> for DecisionReport {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            key: decision.key.clone(),
+            date: decision.date,
+            size: decision.size,
+            keep: decision.keep,
+            reason: decision.reason.to_string(),
+        }
+    }
+}
+
+/// What is to become of all backups of one disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One per backup, newest first; those of one moment in the order of their keys.
+    pub decisions: Vec<Decision>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The backups to delete, oldest first, so that a cleanup that is cut short has deleted the least valuable.
+    pub fn deletions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().rev().filter(|decision| !decision.keep)
+    }
+
+    /// Bytes of what stays.
+    pub fn keep_bytes(&self) -> u64 {
+        bytes(self.decisions.iter().filter(|decision| decision.keep))
+    }
+
+    /// Bytes of what goes.
+    pub fn delete_bytes(&self) -> u64 {
+        bytes(self.deletions())
+    }
+}
+
+/// Decides what becomes of every candidate at the moment `now`, by the calendar of `zone`.
+pub fn plan(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &TimeZone) -> Plan {
+    let mut sorted: Vec<&Candidate> = candidates.iter().collect();
+    sorted.sort_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)));
+    let (future, present): (Vec<_>, Vec<_>) = sorted.into_iter().partition(|candidate| candidate.date > now);
+    let windows = Windows::new(policy, now, zone);
+
+    let mut decisions: Vec<Decision> = future.iter().map(|candidate| decide(candidate, true, Reason::Future)).collect();
+    if let Some((newest, rest)) = present.split_first() {
+        decisions.push(decide(newest, true, Reason::Newest));
+        decisions.extend(by_windows(rest, policy, &windows, zone));
+    }
+    let over_limit = apply_size_limit(&mut decisions, policy);
+    let warnings = warnings(&decisions, policy, now, over_limit);
+    Plan { decisions, warnings }
+}
+
+/// Decides by the windows alone. `rest`: everything but the newest, newest first.
+fn by_windows(rest: &[&Candidate], policy: &Policy, windows: &Windows, zone: &TimeZone) -> Vec<Decision> {
+    let mut kept_for: Vec<Option<Slot>> = vec![None; rest.len()];
+    let mut beaten_in: Vec<Option<Slot>> = vec![None; rest.len()];
+    for (newest, oldest, slot_of) in windows.slotted() {
+        let mut taken = HashSet::new();
+        for (at, candidate) in rest.iter().enumerate() {
+            // A backup at the seam of two windows is judged in both, and goes when either says so.
+            if candidate.date <= newest && candidate.date >= oldest {
+                let slot = slot_of(zone.to_datetime(candidate.date).date());
+                let side = if taken.insert(slot) { &mut kept_for } else { &mut beaten_in };
+                side[at].get_or_insert(slot);
+            }
+        }
+    }
+    let judge = |(at, candidate): (usize, &&Candidate)| {
+        let (keep, reason) = match (beaten_in[at], kept_for[at]) {
+            (Some(slot), _) => (false, Reason::NewerInSlot(slot)),
+            _ if candidate.date < windows.yearly => (false, Reason::OlderThanLastWindow(windows.yearly)),
+            (None, Some(slot)) => (true, Reason::NewestOfSlot(slot)),
+            (None, None) => (true, Reason::WithinDays(policy.keep_all_days)),
+        };
+        decide(candidate, keep, reason)
+    };
+    rest.iter().enumerate().map(judge).collect()
+}
+
+/// Deletes the oldest survivors, never the newest and never one of the future, until the sum is at or below the limit.
+/// Returns how many went for it.
+fn apply_size_limit(decisions: &mut [Decision], policy: &Policy) -> u64 {
+    let Some(limit_mib) = policy.delete_oldest_over_mb else { return 0 };
+    let limit = limit_mib.saturating_mul(1 << 20);
+    let mut sum = bytes(decisions.iter().filter(|decision| decision.keep));
+    let mut deleted = 0;
+    for decision in decisions.iter_mut().rev() {
+        let protected = matches!(decision.reason, Reason::Newest | Reason::Future);
+        if sum > limit && decision.keep && !protected {
+            decision.keep = false;
+            decision.reason = Reason::OverSizeLimit { limit_mib };
+            sum -= decision.size;
+            deleted += 1;
+        }
+    }
+    deleted
+}
+
+/// What a person should know of a plan.
+fn warnings(decisions: &[Decision], policy: &Policy, now: Timestamp, over_limit: u64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let future: Vec<_> = decisions.iter().filter(|decision| decision.reason == Reason::Future).collect();
+    if let Some(first) = future.first() {
+        warnings.push(format!(
+            "{} dated in the future (the latest is {}): kept, and left out of every rule; check the clocks and BACKUP_TIMEZONE",
+            count(future.len() as u64, "backup is", "backups are"),
+            first.key
+        ));
+    }
+    if over_limit > 0 {
+        let limit = policy.delete_oldest_over_mb.unwrap_or_default();
+        warnings.push(format!(
+            "the size limit of {limit} MiB deletes {} that the windows would keep",
+            count(over_limit, "backup", "backups")
+        ));
+    }
+    if let Some(limit) = policy.delete_oldest_over_mb {
+        let kept = bytes(decisions.iter().filter(|decision| decision.keep));
+        if kept > limit.saturating_mul(1 << 20) {
+            warnings.push(format!(
+                "{kept} bytes stay though the size limit is {limit} MiB: the newest backup and those of the future are never deleted"
+            ));
+        }
+    }
+    let newest = decisions.iter().find(|decision| decision.reason == Reason::Newest);
+    let deletes = decisions.iter().any(|decision| !decision.keep);
+    if let Some(newest) = newest.filter(|_| deletes) {
+        let age_days = now.duration_since(newest.date).as_hours() / 24;
+        if age_days > i64::from(policy.keep_all_days.max(1)) {
+            warnings.push(format!(
+                "the newest backup, {}, is {age_days} days old, and older ones are due to be deleted: check that backups still run and that the clock is right",
+                newest.key
+            ));
+        }
+    }
+    warnings
+}
+
+fn decide(candidate: &Candidate, keep: bool, reason: Reason) -> Decision {
+    Decision { key: candidate.key.clone(), date: candidate.date, size: candidate.size, keep, reason }
+}
+
+fn bytes<'a>(decisions: impl Iterator<Item = &'a Decision>) -> u64 {
+    decisions.fold(0, |sum, decision| sum.saturating_add(decision.size))
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
