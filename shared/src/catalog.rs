@@ -89,6 +89,13 @@ pub struct Catalog {
     pub foreign: Vec<Object>,
 }
 
+impl Catalog {
+    /// The newest backup that is not dated in the future.
+    pub fn newest(&self, now: Timestamp) -> Option<&Backup> {
+        self.backups.iter().find(|backup| backup.key.date <= now)
+    }
+}
+
 /// Lists the backups of `name` on one disk. Lists `<name>/` and nothing beside it.
 ///
 /// # Errors

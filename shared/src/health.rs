@@ -1,1 +1,300 @@
-//! Whether the backups are what they should be.
+//! Whether the backups of a disk are what they should be.
+//!
+//! [`check`] is a pure function from facts to findings: one [`Finding`] per check, passed or not, in a fixed order. All
+//! checks are made whatever fails, and a check that cannot be made is a finding itself, never silence. *Unhealthy* is
+//! what endangers a restore; *warning* is what a person should look at, and leaves the disk healthy.
+//!
+//! The newest backup is the newest that is not dated in the future: a wrong clock must not make a disk look fresh.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::archive::reader::Tail;
+use crate::config::HealthLimits;
+use crate::error::Class;
+use crate::report::{DiskHealth, FindingReport};
+use crate::retention::Candidate;
+
+/// How many backups before the newest its size is compared with, at most; at least three are needed.
+const SIZE_HISTORY: usize = 7;
+const SIZE_HISTORY_LEAST: usize = 3;
+
+/// What is known of one disk.
+#[derive(Debug, Clone)]
+pub struct DiskFacts {
+    /// The disk's name.
+    pub disk: String,
+    /// Whether it could be reached and listed; else what it said.
+    pub reached: Result<(), String>,
+    /// Its backups, in any order.
+    pub backups: Vec<Candidate>,
+    /// Objects under the name that are not backups.
+    pub foreign: u64,
+    /// What reading the end of the newest backup gave ([`newest`]); `None` = it was not read.
+    pub newest_tail: Option<Result<TailFacts, (Class, String)>>,
+}
+
+/// What the authenticated end of an archive says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TailFacts {
+    /// The key under which the backup was written.
+    pub key: String,
+    /// The moment it was made for.
+    pub date: Timestamp,
+    /// Whether every entry is encrypted.
+    pub encrypted: bool,
+    /// Databases and file sets in it.
+    pub sources: u64,
+    /// Databases without a single row, by name (a SQLite file counts by its bytes).
+    pub empty_databases: Vec<String>,
+    /// Files that could not be read or changed while they were read.
+    pub file_problems: u64,
+}
+
+impl From<&Tail> for TailFacts {
+    fn from(tail: &Tail) -> Self {
+        let manifest = &tail.manifest;
+        let empty = manifest.databases.iter().filter(|database| {
+            let size = if database.engine == "SQLite" { database.raw_bytes } else { database.rows };
+            size == 0
+        });
+        Self {
+            key: manifest.key.clone(),
+            date: manifest.date,
+            encrypted: tail.encrypted,
+            sources: (manifest.databases.len() + manifest.files.len()) as u64,
+            empty_databases: empty.map(|database| database.name.clone()).collect(),
+            file_problems: manifest.files.iter().map(|files| files.problems.len() as u64).sum(),
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// A person should look at it.
+    Warning,
+    /// A restore is in danger.
+    Unhealthy,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Unhealthy => "unhealthy",
+        })
+    }
+}
+
+/// The outcome of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable name of the check.
+    pub check: &'static str,
+    /// How it ended.
+    pub status: Status,
+    /// What was found, in words.
+    pub message: String,
+}
+
+impl From<Finding> for FindingReport {
+    fn from(finding: Finding) -> Self {
+        Self { check: finding.check.to_owned(), status: finding.status.to_string(), message: finding.message }
+    }
+}
+
+/// The newest backup that is not dated in the future: the one whose end is to be read.
+pub fn newest(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
+    // The same tie rule as everywhere: of one moment, the first key.
+    let present = backups.iter().filter(|backup| backup.date <= now);
+    present.min_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)))
+}
+
+/// Makes every check of one disk.
+pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Finding> {
+    let checks: [(&'static str, Status, Check); 8] = [
+        ("reachable", Status::Unhealthy, reachable),
+        ("present", Status::Unhealthy, present),
+        ("max_age", Status::Unhealthy, max_age),
+        ("max_storage", Status::Unhealthy, max_storage),
+        ("readable", Status::Unhealthy, readable),
+        ("size", Status::Warning, size),
+        ("future", Status::Warning, future),
+        ("foreign", Status::Warning, foreign),
+    ];
+    let run = |(check, when_not_made, run): (&'static str, Status, Check)| {
+        let (status, message) = match &facts.reached {
+            Err(_) if check != "reachable" => (when_not_made, "not checked: the disk could not be read".to_owned()),
+            _ => run(facts, limits, now),
+        };
+        Finding { check, status, message }
+    };
+    checks.into_iter().map(run).collect()
+}
+
+/// The report of one disk, with every check made.
+pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> DiskHealth {
+    let findings = check(facts, limits, now);
+    DiskHealth {
+        disk: facts.disk.clone(),
+        healthy: findings.iter().all(|finding| finding.status != Status::Unhealthy),
+        backups: facts.backups.len() as u64,
+        used_bytes: used_bytes(facts),
+        newest: newest(&facts.backups, now).map(|backup| backup.date),
+        findings: findings.into_iter().map(FindingReport::from).collect(),
+    }
+}
+
+type Check = fn(&DiskFacts, &HealthLimits, Timestamp) -> (Status, String);
+
+fn reachable(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
+    match &facts.reached {
+        Ok(()) => (Status::Ok, "the disk was reached and listed".into()),
+        Err(error) => (Status::Unhealthy, format!("the disk could not be read: {error}")),
+    }
+}
+
+fn present(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
+    match (newest(&facts.backups, now), facts.backups.len()) {
+        (Some(_), 1) => (Status::Ok, "there is 1 backup".into()),
+        (Some(_), count) => (Status::Ok, format!("there are {count} backups")),
+        (None, 0) => (Status::Unhealthy, "there is no backup".into()),
+        (None, _) => (Status::Unhealthy, "there is no backup but such as are dated in the future".into()),
+    }
+}
+
+fn max_age(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> (Status, String) {
+    let days = limits.max_age_days;
+    let limit = SignedDuration::from_hours(i64::from(days) * 24);
+    match newest(&facts.backups, now) {
+        None => (Status::Unhealthy, "there is no backup whose age could be told".into()),
+        Some(backup) => {
+            let age = now.duration_since(backup.date);
+            let status = if age > limit { Status::Unhealthy } else { Status::Ok };
+            let unit = if days == 1 { "day" } else { "days" };
+            (status, format!("the newest backup is {} old; allowed: {days} {unit}", hours_and_minutes(age)))
+        }
+    }
+}
+
+fn max_storage(facts: &DiskFacts, limits: &HealthLimits, _: Timestamp) -> (Status, String) {
+    let used = used_bytes(facts);
+    match limits.max_storage_mb {
+        None => (Status::Ok, format!("all backups take {used} bytes; no limit is set")),
+        Some(mib) => {
+            let over = used > mib.saturating_mul(1 << 20);
+            let status = if over { Status::Unhealthy } else { Status::Ok };
+            (status, format!("all backups take {used} bytes; allowed: {mib} MiB"))
+        }
+    }
+}
+
+fn readable(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
+    let Some(newest) = newest(&facts.backups, now) else {
+        return (Status::Unhealthy, "there is no backup to read".into());
+    };
+    let key = &newest.key;
+    match &facts.newest_tail {
+        None => (Status::Unhealthy, format!("{key} was not read")),
+        Some(Err((Class::WrongPassword, error))) => {
+            (Status::Unhealthy, format!("{key} does not open with today's password: {error}"))
+        }
+        Some(Err((Class::Corrupt, error))) => (Status::Unhealthy, format!("{key} is damaged: {error}")),
+        Some(Err((_, error))) => (Status::Unhealthy, format!("{key} could not be read: {error}")),
+        Some(Ok(tail)) => readable_tail(newest, tail),
+    }
+}
+
+/// The worst of what an authenticated manifest can say against its backup.
+fn readable_tail(newest: &Candidate, tail: &TailFacts) -> (Status, String) {
+    let key = &newest.key;
+    if tail.key != *key {
+        return (
+            Status::Unhealthy,
+            format!("{key} is a copy of {}: its manifest was written under that key", tail.key),
+        );
+    }
+    if !tail.encrypted {
+        return (Status::Unhealthy, format!("{key} has an entry that is not encrypted with AES-256"));
+    }
+    if tail.sources == 0 {
+        return (Status::Unhealthy, format!("{key} holds no database and no files"));
+    }
+    let mut warnings = Vec::new();
+    if tail.date.as_second() != newest.date.as_second() {
+        warnings.push(format!(
+            "its manifest says that it was made for {:.0}, its key {:.0} (was BACKUP_TIMEZONE changed?)",
+            tail.date, newest.date
+        ));
+    }
+    if !tail.empty_databases.is_empty() {
+        warnings.push(format!("without a single row: {}", tail.empty_databases.join(", ")));
+    }
+    if tail.file_problems > 0 {
+        warnings.push(format!("{} files are missing or not as they were", tail.file_problems));
+    }
+    if warnings.is_empty() {
+        let what = "opens with today's password; directory, index and manifest are intact, every entry is encrypted";
+        (Status::Ok, format!("{key} {what}"))
+    } else {
+        (Status::Warning, format!("{key} opens with today's password, but: {}", warnings.join("; ")))
+    }
+}
+
+fn size(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
+    let Some(newest) = newest(&facts.backups, now) else {
+        return (Status::Ok, "there is no backup to compare".into());
+    };
+    let mut earlier: Vec<_> =
+        facts.backups.iter().filter(|backup| backup.date <= now && backup.key != newest.key).collect();
+    earlier.sort_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)));
+    let mut sizes: Vec<u64> = earlier.iter().take(SIZE_HISTORY).map(|backup| backup.size).collect();
+    if sizes.len() < SIZE_HISTORY_LEAST {
+        return (Status::Ok, "too few backups to compare sizes".into());
+    }
+    sizes.sort_unstable();
+    let (median, count, is) = (sizes[sizes.len() / 2], sizes.len(), newest.size);
+    let told = format!("the newest backup has {is} bytes; the median of the {count} before it is {median}");
+    if is.saturating_mul(2) < median {
+        (Status::Warning, format!("{told}: less than half"))
+    } else if is > median.saturating_mul(4) {
+        (Status::Warning, format!("{told}: more than four times as much"))
+    } else {
+        (Status::Ok, told)
+    }
+}
+
+fn future(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
+    let ahead: Vec<_> = facts.backups.iter().filter(|backup| backup.date > now).collect();
+    match ahead.iter().max_by_key(|backup| backup.date) {
+        None => (Status::Ok, "no backup is dated in the future".into()),
+        Some(latest) => {
+            let told = if ahead.len() == 1 { "1 backup is".into() } else { format!("{} backups are", ahead.len()) };
+            (Status::Warning, format!("{told} dated in the future and not counted as the newest, e.g. {}", latest.key))
+        }
+    }
+}
+
+fn foreign(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
+    match facts.foreign {
+        0 => (Status::Ok, "nothing but backups lies under the name".into()),
+        1 => (Status::Warning, "1 object under the name is not a backup; it is never touched".into()),
+        count => (Status::Warning, format!("{count} objects under the name are not backups; they are never touched")),
+    }
+}
+
+fn used_bytes(facts: &DiskFacts) -> u64 {
+    facts.backups.iter().fold(0, |sum, backup| sum.saturating_add(backup.size))
+}
+
+fn hours_and_minutes(age: SignedDuration) -> String {
+    format!("{} h {} min", age.as_hours(), age.as_mins() % 60)
+}

@@ -162,6 +162,9 @@ async fn a_catalog_is_newest_first_tells_foreign_objects_and_sees_no_neighbour()
         keys,
         ["clinic/2024-01-16-02-00-00.zip", "clinic/2024-01-15-02-00-00.zip", "clinic/2024-01-14-02-00-00.zip"]
     );
+    let newest = |now| catalog.newest(at(now)).map(|backup| backup.object.size);
+    assert_eq!(newest("2024-01-16T01:59:59Z"), Some(11), "one of the future is not the newest");
+    assert_eq!((newest("2024-01-16T02:00:00Z"), newest("2024-01-01T00:00:00Z")), (Some(12), None));
     let foreign: Vec<_> = catalog.foreign.iter().map(|object| object.key.as_str()).collect();
     assert_eq!(
         foreign,

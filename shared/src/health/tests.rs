@@ -1,0 +1,165 @@
+use jiff::ToSpan;
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-06-30T03:00:00Z".parse().unwrap()
+}
+
+fn backup(hours_ago: i64, size: u64) -> Candidate {
+    let date = now() - hours_ago.hours();
+    Candidate { key: format!("clinic/{date}"), date, size }
+}
+
+fn tail_of(backup: &Candidate) -> TailFacts {
+    TailFacts {
+        key: backup.key.clone(),
+        date: backup.date,
+        encrypted: true,
+        sources: 2,
+        empty_databases: Vec::new(),
+        file_problems: 0,
+    }
+}
+
+/// A disk with five nightly backups of 100 bytes on which every check passes.
+fn healthy() -> DiskFacts {
+    let backups: Vec<_> = (0..5).map(|night| backup(1 + night * 24, 100)).collect();
+    let tail = tail_of(&backups[0]);
+    DiskFacts { disk: "s3".into(), reached: Ok(()), backups, foreign: 0, newest_tail: Some(Ok(tail)) }
+}
+
+const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1) };
+
+/// The checks that did not pass, with their status.
+fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {
+    let findings = check(facts, &LIMITS, now());
+    assert_eq!(findings.len(), 8, "every check is made");
+    findings.into_iter().filter(|finding| finding.status != Status::Ok).map(|f| (f.check, f.status)).collect()
+}
+
+fn message(facts: &DiskFacts, check_name: &str) -> String {
+    check(facts, &LIMITS, now()).into_iter().find(|finding| finding.check == check_name).unwrap().message
+}
+
+#[test]
+fn a_healthy_disk_passes_every_check_and_says_what_was_found() {
+    let health = disk_health(&healthy(), &LIMITS, now());
+    assert!(health.healthy);
+    assert_eq!((health.backups, health.used_bytes, health.newest), (5, 500, Some(now() - 1.hours())));
+    let lines: Vec<_> = health.findings.iter().map(|f| format!("{} {}: {}", f.status, f.check, f.message)).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    ok reachable: the disk was reached and listed
+    ok present: there are 5 backups
+    ok max_age: the newest backup is 1 h 0 min old; allowed: 1 day
+    ok max_storage: all backups take 500 bytes; allowed: 1 MiB
+    ok readable: clinic/2026-06-30T02:00:00Z opens with today's password; directory, index and manifest are intact, every entry is encrypted
+    ok size: the newest backup has 100 bytes; the median of the 4 before it is 100
+    ok future: no backup is dated in the future
+    ok foreign: nothing but backups lies under the name
+    ");
+}
+
+#[test]
+fn each_thing_that_is_wrong_fails_its_own_check_alone() {
+    let mut facts = healthy();
+    facts.backups[0].size = 2 << 20;
+    facts.backups.truncate(1);
+    assert_eq!(failing(&facts), [("max_storage", Status::Unhealthy)]);
+
+    let mut facts = healthy();
+    facts.backups.remove(0);
+    facts.newest_tail = Some(Ok(tail_of(&facts.backups[0])));
+    assert_eq!(failing(&facts), [("max_age", Status::Unhealthy)]);
+
+    let mut facts = healthy();
+    facts.backups[0].size = 49;
+    assert_eq!(failing(&facts), [("size", Status::Warning)]);
+    facts.backups[0].size = 401;
+    assert_eq!(failing(&facts), [("size", Status::Warning)]);
+    for size in [50, 400] {
+        facts.backups[0].size = size;
+        assert_eq!(failing(&facts), []);
+    }
+
+    let mut facts = healthy();
+    facts.foreign = 2;
+    assert_eq!(failing(&facts), [("foreign", Status::Warning)]);
+    assert!(disk_health(&facts, &LIMITS, now()).healthy, "a warning leaves a disk healthy");
+}
+
+#[test]
+fn a_backup_exactly_as_old_as_allowed_is_not_too_old() {
+    let mut facts = healthy();
+    facts.backups = vec![backup(24, 100)];
+    facts.newest_tail = Some(Ok(tail_of(&facts.backups[0])));
+    assert_eq!(failing(&facts), []);
+    let findings = check(&facts, &LIMITS, now() + 1.nanosecond());
+    assert_eq!(findings[2].status, Status::Unhealthy);
+}
+
+#[test]
+fn the_newest_backup_must_open_with_todays_password_and_be_what_its_key_says() {
+    let with = |tail: Option<Result<TailFacts, (Class, String)>>| DiskFacts { newest_tail: tail, ..healthy() };
+    let changed = |change: fn(&mut TailFacts)| {
+        let mut tail = tail_of(&healthy().backups[0]);
+        change(&mut tail);
+        with(Some(Ok(tail)))
+    };
+    for (facts, words) in [
+        (with(None), "was not read"),
+        (with(Some(Err((Class::WrongPassword, "no".into())))), "does not open with today's password: no"),
+        (with(Some(Err((Class::Corrupt, "bad directory".into())))), "is damaged: bad directory"),
+        (with(Some(Err((Class::Transient, "timed out".into())))), "could not be read: timed out"),
+        (changed(|tail| tail.encrypted = false), "not encrypted"),
+        (changed(|tail| tail.sources = 0), "holds no database and no files"),
+        (changed(|tail| tail.key = "clinic/other".into()), "is a copy of clinic/other"),
+    ] {
+        assert_eq!(failing(&facts), [("readable", Status::Unhealthy)], "{words}");
+        assert!(message(&facts, "readable").contains(words), "{}", message(&facts, "readable"));
+    }
+    for (facts, words) in [
+        (changed(|tail| tail.empty_databases = vec!["clinic".into()]), "without a single row: clinic"),
+        (changed(|tail| tail.file_problems = 3), "3 files"),
+        (changed(|tail| tail.date += 2.hours()), "BACKUP_TIMEZONE"),
+    ] {
+        assert_eq!(failing(&facts), [("readable", Status::Warning)], "{words}");
+        assert!(message(&facts, "readable").contains(words), "{}", message(&facts, "readable"));
+    }
+}
+
+#[test]
+fn a_backup_of_the_future_makes_no_disk_fresh() {
+    let mut facts = healthy();
+    facts.backups = vec![backup(-24, 100), backup(48, 100)];
+    facts.newest_tail = Some(Ok(tail_of(&facts.backups[1])));
+    assert_eq!(failing(&facts), [("max_age", Status::Unhealthy), ("future", Status::Warning)]);
+    facts.backups.truncate(1);
+    let statuses: Vec<_> = failing(&facts).into_iter().map(|(check, _)| check).collect();
+    assert_eq!(statuses, ["present", "max_age", "readable", "future"]);
+}
+
+#[test]
+fn a_disk_without_backups_fails_what_needs_one() {
+    let facts = DiskFacts { backups: Vec::new(), newest_tail: None, ..healthy() };
+    let statuses: Vec<_> = failing(&facts).into_iter().map(|(check, _)| check).collect();
+    assert_eq!(statuses, ["present", "max_age", "readable"]);
+}
+
+#[test]
+fn on_a_disk_that_is_not_reached_every_check_is_told_as_not_made() {
+    let facts = DiskFacts { reached: Err("access denied".into()), backups: Vec::new(), newest_tail: None, ..healthy() };
+    let findings = check(&facts, &LIMITS, now());
+    assert_eq!(findings[0].message, "the disk could not be read: access denied");
+    assert!(findings[1..].iter().all(|finding| finding.status != Status::Ok));
+    assert!(findings[1..].iter().all(|finding| finding.message.starts_with("not checked")));
+    assert!(!disk_health(&facts, &LIMITS, now()).healthy);
+}
+
+#[test]
+fn without_a_storage_limit_no_size_is_too_large() {
+    let mut facts = healthy();
+    facts.backups[1].size = u64::MAX;
+    let limits = HealthLimits { max_storage_mb: None, ..LIMITS };
+    assert_eq!(check(&facts, &limits, now())[3].status, Status::Ok);
+}
