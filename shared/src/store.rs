@@ -106,3 +106,8 @@ pub trait Upload: Send {
     /// Gives up: nothing stays visible, nothing stays to be paid for.
     async fn abort(self: Box<Self>) -> Result<()>;
 }
+
+/// Builds the store behind a disk.
+pub async fn open(disk: &crate::config::DiskConfig, _limits: &UploadLimits) -> Result<std::sync::Arc<dyn Store>> {
+    Err(crate::Error::bug(format!("the disk {:?} is not built yet", disk.name)))
+}

@@ -23,6 +23,8 @@ pub struct Config {
     pub monitor_disks: Vec<DiskConfig>,
     /// The databases to dump.
     pub databases: Vec<DatabaseRef>,
+    /// How connections of databases from Secrets Manager are protected; those described by variables say so themselves.
+    pub database_tls: DatabaseTls,
     /// The file sets to add.
     pub files: Vec<FileSetConfig>,
     /// `BACKUP_ARCHIVE_PASSWORD` or `BACKUP_ARCHIVE_PASSWORD_SECRET`. `None` only for operations that need none.
@@ -157,6 +159,15 @@ pub enum TlsMode {
     VerifyCa,
     /// TLS, certificate and host name checked. The default.
     VerifyFull,
+}
+
+/// How a connection is protected whose description does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatabaseTls {
+    /// `BACKUP_DB_TLS`; `None` = checked in full, save on loopback addresses and sockets.
+    pub mode: Option<TlsMode>,
+    /// `BACKUP_DB_TLS_CA`: PEM file of the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// A set of files.
