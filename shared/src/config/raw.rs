@@ -57,7 +57,7 @@ impl<'a> Raw<'a> {
         for problem in &self.problems {
             message.push_str(&format!("\n  {problem}"));
         }
-        Err(Error::configuration(message).hint("Set the variables that are named; none of the others is in the way."))
+        Err(Error::configuration(message).hint("Correct the variables that are named; nothing was done."))
     }
 
     /// The value as it was written; an empty one is none.
