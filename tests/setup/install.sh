@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Installs what the tests need and the machine lacks, and nothing else.
+#
+# Debian packages are installed with apt (as root, or through sudo); elsewhere the missing programs are named. Python tools
+# and the S3 server are kept in the cache folder, each with a stamp that names its versions and is written last: an
+# interrupted installation is taken up again, a changed version is installed anew, everything else is a matter of
+# milliseconds.
+
+VENV_SPEC="aws-sam-cli==1.170.0 cfn-lint==1.58.0 awscli==1.46.3"
+MINISTACK_SPEC="ministack[full]==1.5.33"
+S3S_FS_SPEC="s3s-fs 0.14.1"
+
+# Notes `packages` as missing unless the proof, a command, succeeds.
+missing=""
+need() {
+  local packages=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=" $packages"
+}
+
+all_of() {
+  local program
+  for program in "$@"; do command -v "$program" || return 1; done
+}
+
+one_of() {
+  local program
+  for program in "$@"; do command -v "$program" && return 0; done
+  return 1
+}
+
+# Prints a Python that can make virtual environments. The first on the PATH may be one of pyenv; the system's own may be
+# without `ensurepip` until python3-venv is there.
+python_with_venv() {
+  local candidate
+  for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+install_missing() {
+  if ! command -v cargo >/dev/null; then
+    echo "tests/run: there is no cargo: install Rust 1.95 or newer from https://rustup.rs, then run this again" >&2
+    exit 2
+  fi
+  mkdir -p "$cache"
+  # Two runs at the same time must not install over each other.
+  exec 9>"$cache/lock"
+  if command -v flock >/dev/null; then flock 9; fi
+  install_packages
+  local python
+  python=$(python_with_venv)
+  install_venv "$python" venv "$VENV_SPEC"
+  install_venv "$python" ministack "$MINISTACK_SPEC"
+  install_s3s_fs
+  exec 9>&-
+}
+
+install_packages() {
+  need "build-essential" all_of cc make
+  need "curl ca-certificates" all_of curl
+  need "util-linux" all_of setpriv setsid flock
+  need "mariadb-server" all_of mariadbd mariadb-install-db mariadb mariadb-dump
+  need "postgresql-15 postgresql-client-15" all_of /usr/lib/postgresql/15/bin/initdb psql pg_dump
+  need "sqlite3" all_of sqlite3
+  need "7zip" one_of 7zz 7z
+  need "libarchive-tools" all_of bsdtar
+  need "php8.2-cli php8.2-zip" php -r 'exit(class_exists("ZipArchive") ? 0 : 1);'
+  need "python3 python3-venv" python_with_venv
+  [ -n "$missing" ] || return 0
+
+  local sudo=""
+  if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null; then sudo=sudo; else sudo=none; fi
+  fi
+  if ! command -v apt-get >/dev/null || [ "$sudo" = none ]; then
+    echo "tests/run: missing on this machine, by the names of their Debian 12 packages:$missing" >&2
+    echo "tests/run: install them (as root: apt-get install --no-install-recommends$missing), then run this again" >&2
+    exit 2
+  fi
+  echo "tests/run: installing$missing"
+  # shellcheck disable=SC2086 # a list of words on purpose
+  { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >&2
+}
+
+# install_venv PYTHON FOLDER SPEC
+install_venv() {
+  local python=$1 folder="$cache/$2" spec=$3
+  if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$spec" ] && "$folder/bin/python" -c '' 2>/dev/null; then return 0; fi
+  echo "tests/run: installing $spec"
+  rm -f "$folder/.installed"
+  "$folder/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$folder"
+  # shellcheck disable=SC2086 # a list of words on purpose
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check $spec
+  printf '%s\n' "$spec" >"$folder/.installed"
+}
+
+install_s3s_fs() {
+  if [ "$(cat "$cache/bin/.s3s-fs.installed" 2>/dev/null)" = "$S3S_FS_SPEC" ] && [ -x "$cache/bin/s3s-fs" ]; then return 0; fi
+  echo "tests/run: building $S3S_FS_SPEC (about two minutes)"
+  # Outside of the workspace, so that its settings do not reach a foreign crate.
+  (cd "$cache" && cargo install --quiet --root "$cache" "${S3S_FS_SPEC% *}" --version "${S3S_FS_SPEC#* }" --locked --features binary)
+  printf '%s\n' "$S3S_FS_SPEC" >"$cache/bin/.s3s-fs.installed"
+}

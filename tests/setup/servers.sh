@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# Private servers in "$scratch": PostgreSQL, MariaDB, an S3 server that checks signatures (s3s-fs), and ministack, which
+# plays SES, Secrets Manager, Lambda and the rest of AWS. Each in a process group of its own, stopped by its id.
+#
+# `set -e` does not hold in a function that is called by `step` (its result is asked for), so each command that matters
+# carries its own `|| return`.
+
+server_groups=()
+pg=/usr/lib/postgresql/15/bin
+
+# Distinct free ports, below the range from which clients get theirs.
+free_ports() {
+  "$cache/venv/bin/python" - "$1" <<'PYTHON'
+import random, socket, sys
+held = []
+while len(held) < int(sys.argv[1]):
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", random.randrange(20000, 32000)))
+        held.append(s)
+    except OSError:
+        s.close()
+print(*[s.getsockname()[1] for s in held])
+PYTHON
+}
+
+# launch NAME COMMAND…: starts a server in a process group of its own; its output goes to NAME.log.
+launch() {
+  local name=$1
+  shift
+  setsid "$@" >"$scratch/$name.log" 2>&1 </dev/null 9>&- &
+  server_groups+=("$!")
+}
+
+# wait_for NAME COMMAND…: polls until the command succeeds; gives up after a minute, or at once when the server is gone.
+wait_for() {
+  local name=$1 pid=${server_groups[-1]} end=$((SECONDS + 60))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    if ! kill -0 "$pid" 2>/dev/null || [ "$SECONDS" -ge "$end" ]; then
+      echo "tests/run: $name did not get ready" >&2
+      tail -n 40 "$scratch/$name.log" >&2
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+start_servers() {
+  local ports
+  ports=$(free_ports 4) || return
+  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT s3_port aws_port <<<"$ports"
+  export TEST_POSTGRES_PORT TEST_MARIADB_PORT
+  export TEST_MARIADB_SOCKET="$scratch/mariadb.sock"
+  export TEST_S3_ENDPOINT="http://127.0.0.1:$s3_port" TEST_S3_ROOT="$scratch/s3"
+  export TEST_AWS_ENDPOINT="http://127.0.0.1:$aws_port"
+  # Whatever asks for AWS without saying where gets the emulator, never AWS.
+  export AWS_ENDPOINT_URL="$TEST_AWS_ENDPOINT"
+  TEST_BIN_DIR="$(target_folder)/debug" || return
+  export TEST_BIN_DIR
+  # The server of PostgreSQL runs as another user.
+  chmod 755 "$scratch" || return
+
+  start_postgres && start_mariadb && start_s3 && start_aws || return
+  echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, S3 $s3_port, AWS $aws_port; logs in $scratch"
+}
+
+target_folder() {
+  cargo metadata --format-version 1 --no-deps --locked |
+    "$cache/venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])'
+}
+
+start_postgres() {
+  local data="$scratch/postgres" as=()
+  # PostgreSQL refuses root.
+  if [ "$(id -u)" = 0 ]; then
+    as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+    install -d -o postgres -g postgres "$data" || return
+  else
+    mkdir -p "$data" || return
+  fi
+  ${as[@]+"${as[@]}"} "$pg/initdb" -D "$data/data" -U postgres -A trust --no-sync --encoding=UTF8 --locale=C.UTF-8 \
+    >"$scratch/initdb.log" 2>&1 || { cat "$scratch/initdb.log" >&2; return 1; }
+  launch postgres ${as[@]+"${as[@]}"} "$pg/postgres" -D "$data/data" -p "$TEST_POSTGRES_PORT" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories="$data" \
+    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200
+  wait_for postgres "$pg/pg_isready" -q -h 127.0.0.1 -p "$TEST_POSTGRES_PORT" -U postgres
+}
+
+start_mariadb() {
+  local data="$scratch/mariadb" user client
+  user=$(id -un)
+  mariadb-install-db --no-defaults --user="$user" --datadir="$data" --auth-root-authentication-method=normal \
+    --skip-test-db >"$scratch/mariadb-install.log" 2>&1 || { cat "$scratch/mariadb-install.log" >&2; return 1; }
+  launch mariadb mariadbd --no-defaults --user="$user" --datadir="$data" --port="$TEST_MARIADB_PORT" \
+    --bind-address=127.0.0.1 --socket="$TEST_MARIADB_SOCKET" --pid-file="$scratch/mariadb.pid" --tmpdir="$scratch" \
+    --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=256M --max-allowed-packet=256M
+  client=(mariadb --no-defaults --default-character-set=utf8mb4 --user=root --socket="$TEST_MARIADB_SOCKET")
+  wait_for mariadb "${client[@]}" -e 'SELECT 1' || return
+  # A password with every character that breaks an address which is put together as text.
+  "${client[@]}" <<'SQL' || return
+CREATE USER nightvault@localhost IDENTIFIED BY 'night@vault:/#?% é';
+CREATE USER nightvault@127.0.0.1 IDENTIFIED BY 'night@vault:/#?% é';
+CREATE USER nightvault@'%' IDENTIFIED BY 'night@vault:/#?% é';
+GRANT ALL PRIVILEGES ON *.* TO nightvault@localhost WITH GRANT OPTION;
+GRANT ALL PRIVILEGES ON *.* TO nightvault@127.0.0.1 WITH GRANT OPTION;
+GRANT ALL PRIVILEGES ON *.* TO nightvault@'%' WITH GRANT OPTION;
+SQL
+}
+
+start_s3() {
+  mkdir -p "$TEST_S3_ROOT" || return
+  launch s3 "$cache/bin/s3s-fs" --host 127.0.0.1 --port "$s3_port" --access-key AKIDTEST --secret-key SECRETTEST "$TEST_S3_ROOT"
+  # Any answer will do: without a signature it is a refusal.
+  wait_for s3 curl --silent --output /dev/null --max-time 2 "$TEST_S3_ENDPOINT/"
+}
+
+start_aws() {
+  # Its defaults listen on every address and keep state at home.
+  mkdir -p "$scratch/aws" || return
+  launch aws env -C "$scratch/aws" HOME="$scratch/aws" IOT_MTLS_ENABLED=0 SFTP_ENABLED=0 BIND_HOST=127.0.0.1 \
+    GATEWAY_PORT="$aws_port" MINISTACK_HOST=127.0.0.1 "$cache/ministack/bin/ministack"
+  wait_for aws curl --silent --fail --output /dev/null --max-time 2 "$TEST_AWS_ENDPOINT/_ministack/health"
+}
+
+print_exports() {
+  local name
+  for name in $(compgen -e TEST_) $(compgen -e AWS_); do printf 'export %s=%q\n' "$name" "${!name}"; done
+}
+
+show_server_logs() {
+  local name
+  for name in postgres mariadb s3 aws; do
+    printf '\n--- last lines of %s.log\n' "$name" >&2
+    tail -n 40 "$scratch/$name.log" >&2 || true
+  done
+}
+
+# Stops what was started, in the reverse order: politely, then for good.
+stop_servers() {
+  local pid end
+  for pid in ${server_groups[@]+"${server_groups[@]}"}; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  end=$((SECONDS + 10))
+  for pid in ${server_groups[@]+"${server_groups[@]}"}; do
+    while kill -0 -- "-$pid" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.1; done
+    kill -KILL -- "-$pid" 2>/dev/null || true
+  done
+}

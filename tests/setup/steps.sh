@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# Runs the steps one after the other, measures them, and says at the end what became of each. A failing step does not
+# keep the later ones from running, so that one run tells everything; steps that need a failed one are skipped.
+
+summary=()
+failed=()
+
+# step NAME COMMAND…
+step() {
+  local name=$1 before=$SECONDS result=ok
+  shift
+  case "$name" in
+    servers) needs_step build "$name" || return 0 ;;
+    tests) needs_step build "$name" && needs_step servers "$name" || return 0 ;;
+  esac
+  printf '\n=== %s\n' "$name"
+  "$@" || result="FAILED ($?)"
+  [ "$result" = ok ] || failed+=("$name")
+  if [ "$name" = tests ] && [ "$result" != ok ]; then show_server_logs; fi
+  summary+=("$(printf '%-34s %5d s  %s' "$name" $((SECONDS - before)) "$result")")
+}
+
+# needs_step NEEDED NAME: fails, and notes it, when NEEDED failed or was itself skipped.
+needs_step() {
+  local name
+  for name in ${failed[@]+"${failed[@]}"}; do
+    if [ "$name" = "$1" ]; then
+      failed+=("$2")
+      summary+=("$(printf '%-34s %5s    skipped: %s failed' "$2" - "$1")")
+      return 1
+    fi
+  done
+}
+
+# Prints the summary and ends: 0 when every step passed.
+finish() {
+  printf '\n=== summary\n'
+  printf '%s\n' "${summary[@]}"
+  printf '%-34s %5d s\n' "all" "$SECONDS"
+  if [ ${#failed[@]} -gt 0 ]; then
+    printf 'tests/run: failed: %s\n' "${failed[*]}" >&2
+    exit 1
+  fi
+  echo "tests/run: all passed"
+  exit 0
+}
