@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! config ─▶ source ─▶ archive ─▶ store ─▶ catalog ─▶ retention, health ─▶ notify ─▶ operation
-//! ground floor: error, secret, progress, report, environment
+//! ground floor: error, secret, progress, report, environment, telemetry
 //! ```
 //!
 //! `doc/design.md` says why, `doc/format.md` what others may rely on.
@@ -23,5 +23,6 @@ pub mod retention;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 
 pub use error::{Class, Error, Result};

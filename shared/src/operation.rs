@@ -2,6 +2,7 @@
 
 mod backup;
 mod cleanup;
+pub mod invocation;
 mod list;
 mod monitor;
 mod request;
