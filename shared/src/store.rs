@@ -9,14 +9,27 @@
 //! - The first error of an upload is the one that is returned; a failing abort is logged and never hides it.
 //! - Reads name the version that they mean (`etag`), so that an object replaced between two reads is told.
 
+pub mod local;
+pub mod memory;
+
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::Result;
+use crate::config::types::{DiskConfig, DiskKind};
+use crate::{Class, Error, Result};
+
+/// Builds the store behind a disk. Opens no connection; `Store::probe` does.
+pub async fn open(disk: &DiskConfig, limits: &UploadLimits) -> Result<Arc<dyn Store>> {
+    Ok(match &disk.kind {
+        DiskKind::S3(_) => return Err(Error::bug("s3 disks are not built yet")),
+        DiskKind::Local { path } => Arc::new(local::LocalStore::new(&disk.name, path)),
+    })
+}
 
 /// One object of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +120,42 @@ pub trait Upload: Send {
     async fn abort(self: Box<Self>) -> Result<()>;
 }
 
-/// Builds the store behind a disk.
-pub async fn open(disk: &crate::config::DiskConfig, _limits: &UploadLimits) -> Result<std::sync::Arc<dyn Store>> {
-    Err(crate::Error::bug(format!("the disk {:?} is not built yet", disk.name)))
+/// What every store says of a range that an object does not have.
+fn check_range(key: &str, range: &Range<u64>, size: u64) -> Result<()> {
+    if range.start <= range.end && range.end <= size {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("{key:?} has {size} bytes, and bytes {} to {} were asked for", range.start, range.end))
+        .hint("The object is shorter than its own index says, or it was replaced; take another backup."))
+}
+
+/// What every store says of an object that is not the version that was meant.
+fn check_version(key: &str, found: &str, meant: Option<&str>) -> Result<()> {
+    match meant {
+        Some(meant) if meant != found => Err(replaced(key)),
+        _ => Ok(()),
+    }
+}
+
+fn replaced(key: &str) -> Error {
+    Error::new(Class::Inconsistent, format!("{key:?} was replaced while it was read"))
+        .hint("Something else writes under this prefix; find out what it is, then try again.")
+}
+
+fn already_exists(disk: &str, key: &str) -> Error {
+    Error::new(Class::AlreadyExists, format!("{key:?} exists already on disk {disk}"))
+        .hint("Nothing was replaced. The backup of this moment was made already, by an earlier run or a parallel one.")
+}
+
+fn not_found(disk: &str, key: &str) -> Error {
+    Error::new(Class::NotFound, format!("there is no {key:?} on disk {disk}"))
+}
+
+/// The last comparison before an object becomes visible.
+fn check_review(key: &str, taken: u64, review: &Review) -> Result<()> {
+    if taken == review.bytes {
+        return Ok(());
+    }
+    Err(Error::bug(format!("{key:?} was to have {} bytes and {taken} were handed over", review.bytes))
+        .hint("Nothing was stored. Please report this."))
 }

@@ -1,0 +1,73 @@
+//! Keys to paths and back, and the names of uploads in progress.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Ends the name of a file that is still being written.
+const UPLOAD: &str = ".nightvault-upload";
+
+/// The path of `key` below `root`; a key that could name anything else is refused.
+pub(super) fn path(disk: &str, root: &Path, key: &str) -> Result<PathBuf> {
+    let bad = |why: &str| {
+        Error::configuration(format!("the key {key:?} cannot be a file of disk {disk}: {why}"))
+            .hint("Use a backup name and filename prefix of letters, digits, `.`, `_` and `-`.")
+    };
+    if key.contains(['\0', '\\']) {
+        return Err(bad("it has a backslash or a zero byte"));
+    }
+    let mut path = root.to_owned();
+    for step in key.split('/') {
+        match step {
+            "" => return Err(bad("it has an empty step")),
+            "." | ".." => return Err(bad("it leaves its directory")),
+            _ => path.push(step),
+        }
+    }
+    if upload_of(key.rsplit('/').next().unwrap_or(key)).is_some() {
+        return Err(bad("the name is one of an upload in progress"));
+    }
+    Ok(path)
+}
+
+/// What stands before and after the random letters of an upload's own name.
+pub(super) fn upload_affixes(name: &str) -> (String, &'static str) {
+    (format!(".{name}."), UPLOAD)
+}
+
+/// The name that an upload in progress will have, when `name` is that of one.
+pub(super) fn upload_of(name: &str) -> Option<&str> {
+    let (name, _random) = name.strip_prefix('.')?.strip_suffix(UPLOAD)?.rsplit_once('.')?;
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    #[test]
+    fn keys_that_leave_the_directory_are_refused() {
+        for key in ["", "/", "/etc/passwd", "../x", "a/../../x", "a/..", "./a", "a//b", "a/", "a\0b", "..\\x"] {
+            let error = path("local", Path::new("/vault"), key).unwrap_err();
+            assert_eq!(error.class(), Class::Configuration, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_and_odd_names_stay_below_the_root() {
+        for key in ["clinic/2024-01-15-02-00-00.zip", "a", "a b/ü%.zip", "..a/b..", "-rf", "line\nbreak"] {
+            assert_eq!(path("local", Path::new("/vault"), key).unwrap(), Path::new("/vault").join(key));
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_upload_tells_its_key_and_is_no_key_itself() {
+        let (before, after) = upload_affixes("a.zip");
+        let name = format!("{before}Xy12Zz{after}");
+        assert_eq!(upload_of(&name), Some("a.zip"));
+        assert!(path("local", Path::new("/vault"), &format!("clinic/{name}")).is_err());
+        assert_eq!(upload_of("a.zip"), None);
+        assert_eq!(upload_of(".hidden"), None);
+    }
+}
