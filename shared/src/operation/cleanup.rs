@@ -126,24 +126,10 @@ async fn plan_disk(
 ) -> Result<Plan> {
     let config = environment.config();
     let catalog = catalog::read(store, &config.name, &config.filename_prefix, &config.timezone).await?;
-    let candidates: Vec<Candidate> = catalog
-        .backups
-        .iter()
-        .map(|backup| Candidate { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size })
-        .collect();
+    let candidates: Vec<Candidate> = catalog.backups.iter().map(Candidate::from).collect();
     let plan = retention::plan(&candidates, &config.retention, now, &config.timezone);
-    report.decisions = plan
-        .decisions
-        .iter()
-        .map(|decision| DecisionReport {
-            key: decision.key.clone(),
-            date: decision.date,
-            size: decision.size,
-            keep: decision.keep,
-            reason: decision.reason.to_string(),
-        })
-        .collect();
-    report.kept_bytes = plan.decisions.iter().filter(|decision| decision.keep).map(|decision| decision.size).sum();
+    report.decisions = plan.decisions.iter().map(DecisionReport::from).collect();
+    report.kept_bytes = plan.keep_bytes();
     report.foreign = catalog.foreign.into_iter().map(|object| object.key).collect();
     report.warnings.clone_from(&plan.warnings);
     Ok(plan)

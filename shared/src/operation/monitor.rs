@@ -8,13 +8,14 @@ use futures_util::future::join_all;
 use crate::archive::reader;
 use crate::catalog;
 use crate::environment::Environment;
-use crate::health::{self, DiskFacts, Status};
+use crate::health::{self, DiskFacts, Status, TailFacts};
 use crate::operation::backup::pick;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{DiskHealth, MonitorReport};
 use crate::secret::Secret;
 use crate::store::Store;
-use crate::{Class, Error, Result, notify};
+use crate::retention::Candidate;
+use crate::{Class, Error, notify};
 
 /// Checks the backups of every monitored disk and tells whoever wants to know.
 ///
@@ -47,4 +48,65 @@ pub async fn monitor(
     let outcome = if healthy { Ok(report) } else { Err(unhealthy(report)) };
     super::log_outcome("monitor", &outcome);
     outcome
+}
+async fn check_disk(
+    environment: &Environment,
+    store: &Arc<dyn Store>,
+    password: std::result::Result<&Secret, &Error>,
+    context: &Context,
+) -> DiskHealth {
+    let facts = gather(environment, store, password, context).await;
+    health::disk_health(&facts, &environment.config().health, context.now)
+}
+
+/// What there is to know of one disk; what cannot be learned is a fact as well.
+async fn gather(
+    environment: &Environment,
+    store: &Arc<dyn Store>,
+    password: std::result::Result<&Secret, &Error>,
+    context: &Context,
+) -> DiskFacts {
+    let config = environment.config();
+    let mut facts = DiskFacts {
+        disk: store.disk().to_owned(),
+        reached: Ok(()),
+        backups: Vec::new(),
+        foreign: 0,
+        newest_tail: None,
+    };
+    let listing = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
+    let catalog = match context.unless_stopped(listing).await {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            facts.reached = Err(error.chain());
+            return facts;
+        }
+    };
+    facts.foreign = catalog.foreign.len() as u64;
+    facts.backups = catalog.backups.iter().map(Candidate::from).collect();
+    if let Some(newest) = catalog.newest(context.now) {
+        let tail = match password {
+            Ok(password) => {
+                context.unless_stopped(reader::read_tail(store.clone(), &newest.object, password)).await
+            }
+            Err(error) => Err(Error::new(error.class(), error.chain())),
+        };
+        facts.newest_tail = Some(match tail {
+            Ok(tail) => Ok(TailFacts::from(&tail)),
+            Err(error) => Err((error.class(), error.chain())),
+        });
+    }
+    facts
+}
+
+fn unhealthy(report: MonitorReport) -> Failed<MonitorReport> {
+    let failed: Vec<String> = report
+        .disks
+        .iter()
+        .flat_map(|disk| disk.findings.iter().map(move |finding| (disk, finding)))
+        .filter(|(_, finding)| finding.status == Status::Unhealthy.to_string())
+        .map(|(disk, finding)| format!("{}: {}: {}", disk.disk, finding.check, finding.message))
+        .collect();
+    let error = Error::new(Class::Unhealthy, format!("the backups are not healthy: {}", failed.join("; ")));
+    Failed { error, report: Some(Box::new(report)) }
 }
