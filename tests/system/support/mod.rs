@@ -3,6 +3,7 @@
 pub(crate) mod aws;
 pub(crate) mod lambda;
 pub(crate) mod mariadb;
+pub(crate) mod nightvault;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod s3;
