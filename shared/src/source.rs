@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod sqlite;
 mod writer;
 
+pub(crate) use writer::hex;
 pub use writer::{DumpWriter, EntrySink};
 
 use std::collections::BTreeMap;

@@ -40,7 +40,7 @@ pub struct Manifest {
     pub files: Vec<FilesManifest>,
     /// How the entries are compressed: `deflate`, `zstd` or `store`.
     pub compression: String,
-    /// Bytes of raw data in one piece, at most.
+    /// Bytes of raw data in one piece, at most. Filled in by the archive writer, as are the two fields around it.
     pub piece_bytes: u64,
     /// Number of entries before the index, and the SHA-256 of the index's own text.
     pub index: IndexRef,
@@ -161,8 +161,14 @@ pub enum FileProblemKind {
 pub struct IndexEntry {
     /// The entry's name.
     pub name: String,
+    /// Unix mode with the file type bits.
+    pub mode: u32,
+    /// Modification time, Unix seconds.
+    pub modified: i64,
     /// Bytes of its contents.
     pub bytes: u64,
+    /// Bytes of its data in the archive.
+    pub stored_bytes: u64,
     /// SHA-256 of its contents, lower-case hex.
     pub sha256: String,
     /// Where each piece starts and its digest, in order.

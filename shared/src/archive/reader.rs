@@ -1,11 +1,30 @@
 //! Reads an archive back: through the `zip` crate, so that the reader never shares a mistake with the writer.
+//!
+//! Nothing in a zip protects names, sizes, times or the number of entries, so the reader believes none of it. It
+//! authenticates the manifest, with it the index, and from the index it makes the zip's structures anew: they must be
+//! those of the object, bit for bit. [`verify`] does so for the whole object and checks every digest besides.
+//!
+//! Refused by name: a wrong password, a copy under another key, a newer format, and every kind of damage.
 
+mod blocks;
+mod check;
+mod open;
+mod scan;
+
+use std::io::Write;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
 use crate::archive::manifest::Manifest;
+use crate::progress::Progress;
 use crate::secret::Secret;
 use crate::store::{Object, Store};
-use crate::{Error, Result};
+use crate::{Class, Error, Result};
+
+use blocks::{Access, Blocks};
+use open::Opened;
 
 /// What the end of an archive tells.
 #[derive(Debug, Clone)]
@@ -14,14 +33,108 @@ pub struct Tail {
     pub manifest: Manifest,
     /// Entries of the central directory, manifest and index included.
     pub entries: u64,
-    /// Whether every entry is AES-256 (AE-2).
+    /// Whether every entry is AES-256 (AE-2). Directories, which hold nothing, are not counted.
     pub encrypted: bool,
+}
+
+/// What reading every byte of an archive tells.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// What the end of the archive tells.
+    pub tail: Tail,
+    /// Entries whose contents were read and matched their digests, manifest and index included.
+    pub entries: u64,
+    /// Bytes of their contents.
+    pub raw_bytes: u64,
+    /// Bytes of the archive: every one of them was looked at.
+    pub bytes: u64,
 }
 
 /// Reads size, central directory, index and manifest of one backup and checks them against each other.
 ///
 /// # Errors
-/// [`Class::WrongPassword`](crate::Class::WrongPassword), [`Class::Corrupt`](crate::Class::Corrupt), or what the store says.
-pub async fn read_tail(_store: Arc<dyn Store>, _object: &Object, _password: &Secret) -> Result<Tail> {
-    Err(Error::bug("the reader is not built yet"))
+/// [`Class::WrongPassword`], [`Class::Corrupt`], or what the store says.
+pub async fn read_tail(store: Arc<dyn Store>, object: &Object, password: &Secret) -> Result<Tail> {
+    check_size(&store, object).await?;
+    let blocks = Blocks::new(store, object.clone(), Access::Random);
+    let password = password.clone();
+    joined(spawn_blocking(move || Opened::open(blocks, &password).map(|opened| opened.tail())).await)
+}
+
+/// Reads every byte of one backup and checks it: each authentication code, each SHA-256 of entries, pieces and tables,
+/// and each bit of the zip around them.
+///
+/// # Errors
+/// As [`read_tail`]; damage is named with its entry.
+pub async fn verify(
+    store: Arc<dyn Store>,
+    object: &Object,
+    password: &Secret,
+    progress: &Progress,
+) -> Result<Verified> {
+    check_size(&store, object).await?;
+    let blocks = Blocks::new(store, object.clone(), Access::Scan);
+    let password = password.clone();
+    let (sender, mut current) = mpsc::channel(16);
+    let reading = spawn_blocking(move || scan::verify(Opened::open(blocks, &password)?, &password, &sender));
+    while let Some(name) = current.recv().await {
+        progress.set_current(format!("verifying {name}"));
+    }
+    joined(reading.await)
+}
+
+/// Writes the contents of one entry into `into` and returns how many bytes they are.
+///
+/// Only bytes whose digest in the authenticated index matched are written: an archive that was changed gives an error
+/// before the first changed piece, never changed bytes. `into` is written to on the calling task.
+///
+/// # Errors
+/// As [`read_tail`]; [`Class::NotFound`] when there is no such entry; [`Class::Limit`] when `into` is full.
+pub async fn extract(
+    store: Arc<dyn Store>,
+    object: &Object,
+    password: &Secret,
+    entry: &str,
+    into: &mut (dyn Write + Send),
+) -> Result<u64> {
+    check_size(&store, object).await?;
+    let blocks = Blocks::new(store, object.clone(), Access::Scan);
+    let (password, entry_name) = (password.clone(), entry.to_owned());
+    let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(2);
+    let reading =
+        spawn_blocking(move || scan::extract(Opened::open(blocks, &password)?, &password, &entry_name, &sender));
+    let mut written = 0;
+    while let Some(piece) = pieces.recv().await {
+        into.write_all(&piece).map_err(|e| write_error(entry, e))?;
+        written += piece.len() as u64;
+    }
+    joined(reading.await)?;
+    into.flush().map_err(|e| write_error(entry, e))?;
+    Ok(written)
+}
+
+fn write_error(entry: &str, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, StorageFull};
+    let class = match error.kind() {
+        PermissionDenied => Class::Permission,
+        StorageFull | QuotaExceeded | FileTooLarge => Class::Limit,
+        _ => Class::Transient,
+    };
+    Error::new(class, format!("cannot write what was read of {entry:?}")).because(error)
+}
+
+/// The object must still be what the caller saw: a longer one would hide what follows its end.
+async fn check_size(store: &Arc<dyn Store>, object: &Object) -> Result<()> {
+    let key = &object.key;
+    let Some(found) = store.head(key).await? else {
+        return Err(Error::new(Class::NotFound, format!("{key} is not there")));
+    };
+    if found.size != object.size {
+        return Err(Error::corrupt(format!("{key} has {} bytes, not {}", found.size, object.size)));
+    }
+    Ok(())
+}
+
+fn joined<T>(result: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    result.unwrap_or_else(|e| Err(Error::bug("the reading thread ended early").because(e)))
 }

@@ -1,0 +1,147 @@
+//! Reads the contents of entries, digest by digest.
+
+use std::io::Read;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use zip::ZipReadOptions;
+
+use crate::archive::Verified;
+use crate::archive::container::Record;
+use crate::archive::manifest::{Piece, TableManifest};
+use crate::secret::Secret;
+use crate::source::hex;
+use crate::{Class, Error, Result};
+
+use super::check::{DESCRIPTOR_FIELDS, LOCAL_FIELDS, compare};
+use super::open::{Opened, zip_error};
+
+/// Reads and checks every byte of the archive. `current` is told the name of each entry; nobody need listen.
+pub(crate) fn verify(mut archive: Opened, password: &Secret, current: &mpsc::Sender<String>) -> Result<Verified> {
+    let key = archive.blocks.key().to_owned();
+    let mut raw_bytes = 0;
+    for number in 0..archive.records.len() {
+        drop(current.blocking_send(archive.records[number].name.clone()));
+        // Index and manifest, the last two, were read whole and authenticated when the archive was opened.
+        if number < archive.index.len() {
+            read_entry(&mut archive, number, password, &mut |_| Ok(())).map_err(|e| e.context(&key))?;
+        }
+        check_headers(&archive, &archive.records[number]).map_err(|e| e.context(&key))?;
+        raw_bytes += archive.records[number].raw;
+    }
+    let entries = archive.records.len() as u64;
+    Ok(Verified { tail: archive.tail(), entries, raw_bytes, bytes: archive.blocks.size() })
+}
+
+/// Reads one entry and hands on each piece once its digest matched.
+pub(crate) fn extract(
+    mut archive: Opened,
+    password: &Secret,
+    name: &str,
+    pieces: &mpsc::Sender<Vec<u8>>,
+) -> Result<()> {
+    let key = archive.blocks.key().to_owned();
+    let Some(number) = archive.index.iter().position(|entry| entry.name == name) else {
+        return Err(Error::new(Class::NotFound, format!("{key} has no entry {name:?}"))
+            .hint("Entries are named as in its manifest, e.g. db-dumps/<database>.sql."));
+    };
+    let mut hand_on = |piece: &mut Vec<u8>| {
+        let gone = |_| Error::bug("the reader of an entry is gone, so nobody sees this message");
+        pieces.blocking_send(std::mem::take(piece)).map_err(gone)
+    };
+    read_entry(&mut archive, number, password, &mut hand_on).map_err(|e| e.context(&key))
+}
+
+/// Reads the entry `number` of the index piece by piece, and checks all its digests and its authentication code.
+fn read_entry(
+    archive: &mut Opened,
+    number: usize,
+    password: &Secret,
+    piece_done: &mut dyn FnMut(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    let entry = &archive.index[number];
+    if archive.records[number].is_directory() {
+        return Ok(());
+    }
+    let name = &entry.name;
+    let blocks = &archive.blocks;
+    let options = ZipReadOptions::new().password(Some(password.expose().as_bytes()));
+    let mut reader =
+        archive.zip.by_index_with_options(number, options).map_err(|e| zip_error(blocks, &format!("{name:?}"), e))?;
+    let mut read_error = |e: std::io::Error| zip_error(blocks, &format!("{name:?}"), e.into());
+
+    let database = archive.manifest.databases.iter().find(|database| database.entry == *name);
+    let mut sections = Sections::new(database.map_or(&[], |database| &database.tables));
+    let mut sha256 = Sha256::new();
+    let mut piece = Vec::new();
+    for (at, Piece(start, _, expected)) in entry.pieces.iter().enumerate() {
+        let end = entry.pieces.get(at + 1).map_or(entry.bytes, |next| next.0);
+        if end - start > archive.manifest.piece_bytes {
+            return Err(Error::corrupt(format!("piece {at} of {name:?} is longer than pieces can be")));
+        }
+        piece.clear();
+        (&mut reader).take(end - start).read_to_end(&mut piece).map_err(&mut read_error)?;
+        if hex(&Sha256::digest(&piece)) != *expected {
+            return Err(Error::corrupt(format!("piece {at} of {name:?} does not match its digest")));
+        }
+        sha256.update(&piece);
+        sections.take(*start, &piece).map_err(|table| {
+            Error::corrupt(format!("the rows of table {table:?} in {name:?} do not match their digest"))
+        })?;
+        piece_done(&mut piece)?;
+    }
+    // Beyond the last piece there must be nothing; asking for it also checks the authentication code.
+    if reader.read(&mut [0]).map_err(&mut read_error)? != 0 {
+        return Err(Error::corrupt(format!("{name:?} is longer than the index says")));
+    }
+    if hex(&sha256.finalize()) != entry.sha256 {
+        return Err(Error::corrupt(format!("{name:?} does not match its digest")));
+    }
+    Ok(())
+}
+
+/// Local header and data descriptor must be those of the record.
+fn check_headers(archive: &Opened, record: &Record) -> Result<()> {
+    let header = record.local_header();
+    let data = record.offset + header.len() as u64;
+    let found = archive.blocks.read(record.offset..data)?;
+    compare(&found, &header, LOCAL_FIELDS, "local header", &record.name)?;
+    let descriptor = record.descriptor();
+    let end = data + record.stored;
+    let found = archive.blocks.read(end..end + descriptor.len() as u64)?;
+    compare(&found, &descriptor, DESCRIPTOR_FIELDS, "data descriptor", &record.name)
+}
+
+/// Digests the tables' sections of a dump as its bytes pass by.
+struct Sections<'a> {
+    tables: std::slice::Iter<'a, TableManifest>,
+    current: Option<(&'a TableManifest, Sha256)>,
+}
+
+impl<'a> Sections<'a> {
+    fn new(tables: &'a [TableManifest]) -> Self {
+        Self { tables: tables.iter(), current: None }
+    }
+
+    /// Takes the bytes at `start`; the name of a table that turns out wrong is the error.
+    fn take(&mut self, start: u64, bytes: &[u8]) -> std::result::Result<(), &'a str> {
+        let end = start + bytes.len() as u64;
+        loop {
+            if self.current.is_none() {
+                self.current = self.tables.next().map(|table| (table, Sha256::new()));
+            }
+            let Some((table, digest)) = &mut self.current else { return Ok(()) };
+            let (from, to) = (table.offset.max(start), (table.offset + table.bytes).min(end));
+            if from < to {
+                digest.update(&bytes[(from - start) as usize..(to - start) as usize]);
+            }
+            if table.offset + table.bytes > end {
+                return Ok(());
+            }
+            if hex(&digest.finalize_reset()) != table.sha256 {
+                return Err(&table.name);
+            }
+            self.current = None;
+        }
+    }
+}

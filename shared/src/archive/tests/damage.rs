@@ -1,0 +1,1 @@
+//! What is not exactly what was written is told.
