@@ -5,12 +5,13 @@
 //! - **Configuration.** Read and checked once per process ([`environment`]). A mistake in it does not keep the function
 //!   from starting: it is the answer to every invocation, with its text and its `ConfigurationError`, where a crash at the
 //!   start would be told as `Runtime.ExitError` and nothing more.
-//! - **Deadline.** A run must be over 30 s before Lambda stops the process, or a tenth of the remaining time before where
+//! - **Deadline.** A run must be over 60 s before Lambda stops the process, or a tenth of the remaining time before where
 //!   that is less; the rest is for the abort of the upload, the alert and the answer. Lambda's stop itself gives nobody a
 //!   word.
-//! - **Answer.** The report, or `error_type` and a message with its hint. Both stay small enough to travel on (to a
-//!   destination, into a log line): lists are cut and what was cut is counted in `left_out`.
-//! - **Log.** One line at the end with the report; the error with its class, where there is one.
+//! - **Answer.** The report, or `error_type` and a message with its hint. Both stay small enough to travel on to a
+//!   destination: lists are cut, and what was cut is counted in `left_out`.
+//!
+//! An operation logs how it ended itself; what is refused before it begins is logged here.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,10 +24,10 @@ use crate::operation::{Context, Event, Failed};
 use crate::{Error, Result, config};
 
 /// Time before Lambda's own end in which abort, alert and answer must fit.
-const RESERVE: Duration = Duration::from_secs(30);
+const RESERVE: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer, at most. Destinations and queues take 256 KiB with the event and an envelope around it
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>), and so does a log line.
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>).
 const ANSWER_BYTES: usize = 200_000;
 
 /// What Lambda is told of a failure.
@@ -55,8 +56,11 @@ pub async fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<En
     Environment::open(config::load(variable)?).await
 }
 
-/// One invocation that began at `now` and is stopped by Lambda at `ends`: runs `operation` for `payload`, logs how it
-/// went, and says what to answer.
+/// One invocation that began at `now` and is stopped by Lambda at `ends`: runs `operation` for `payload` and says what to
+/// answer.
+///
+/// # Errors
+/// What Lambda is to be told, so that the invocation counts as failed.
 pub async fn answer<R: Serialize>(
     environment: &Result<Environment>,
     payload: Value,
@@ -64,27 +68,19 @@ pub async fn answer<R: Serialize>(
     ends: SystemTime,
     operation: impl AsyncFnOnce(&Environment, &Event, &Context) -> Result<R, Failed<R>>,
 ) -> Result<Value, Failure> {
-    let environment = environment.as_ref().map_err(|error| told(error, None))?;
-    let event = event(payload).map_err(|error| told(&error, None))?;
-    let context = context(now, ends).map_err(|error| told(&error, None))?;
+    let environment = environment.as_ref().map_err(refused)?;
+    let event = event(payload).map_err(|error| refused(&error))?;
+    let context = context(now, ends).map_err(|error| refused(&error))?;
     match operation(environment, &event, &context).await {
-        Ok(report) => {
-            let report = small(&report).map_err(|error| told(&error, None))?;
-            tracing::info!(%report, "done");
-            Ok(report)
-        }
-        Err(Failed { error, report }) => {
-            let report = report.map(|report| small(&*report)).transpose().map_err(|error| told(&error, None))?;
-            Err(told(&error, report))
-        }
+        Ok(report) => small(&report).map_err(|error| refused(&error)),
+        Err(failed) => Err(Failure::from(&failed.error)),
     }
 }
 
-/// Logs a failure, once, and makes the answer of it.
-fn told(error: &Error, report: Option<Value>) -> Failure {
+/// Logs what no operation has logged.
+fn refused(error: &Error) -> Failure {
     let failure = Failure::from(error);
-    let report = report.map(tracing::field::display);
-    tracing::error!(error.r#type = failure.error_type, report, "{}", failure.message);
+    tracing::error!(error_type = failure.error_type, "{}", failure.message);
     failure
 }
 

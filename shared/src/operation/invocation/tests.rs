@@ -57,7 +57,7 @@ fn an_event_that_is_not_understood_is_refused_with_its_field() {
 
 #[test]
 fn a_run_ends_before_lambda_ends_it() {
-    assert_eq!(seconds(&context_of(Duration::from_secs(900))), 870);
+    assert_eq!(seconds(&context_of(Duration::from_secs(900))), 840);
     assert_eq!(seconds(&context_of(Duration::from_secs(300))), 270);
     assert_eq!(seconds(&context_of(Duration::from_secs(100))), 90);
     assert_eq!(seconds(&context_of(Duration::from_secs(10))), 9);
