@@ -88,9 +88,8 @@ fn dump_beside_a_constant_writer(journal_mode: &str) -> DatabaseDump {
     writer.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
     let (stop, (begun, has_begun)) = (AtomicBool::new(false), std::sync::mpsc::channel());
     std::thread::scope(|scope| {
-        let (stop, writer) = (&stop, &std::sync::Mutex::new(writer));
+        let stop = &stop;
         scope.spawn(move || {
-            let writer = writer.lock().unwrap();
             while !stop.load(Ordering::Relaxed) {
                 writer
                     .execute_batch(
