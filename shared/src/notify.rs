@@ -1,8 +1,31 @@
 //! Telling people.
+//!
+//! An event becomes a [`Message`] by pure functions ([`message::render`]), and the message goes to the channels that
+//! the configuration chose for that kind of event, all at the same time. A channel that fails, hangs or is badly
+//! configured changes neither the result of the run nor any other channel: it is told in its [`Delivery`] and in the
+//! log, and nowhere else. Every channel is given up after a bounded time. Secrets are in no message and no error.
 
+pub mod mail;
+pub mod message;
+mod page;
+pub mod slack;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeSet;
+
+use crate::config::{Channel, NotificationConfig};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::report::{BackupReport, CleanupReport, Delivery, MonitorReport};
+use crate::secret::Secret;
+use crate::{Class, Result};
+
+pub use message::Message;
+
+/// Characters of a channel's error, at most.
+const LONGEST_ERROR: usize = 600;
 
 /// What there is to tell: the six events.
 #[derive(Debug)]
@@ -21,8 +44,91 @@ pub enum Event<'a> {
     Unhealthy(&'a MonitorReport),
 }
 
+impl Event<'_> {
+    /// The channels that `config` chose for this kind of event.
+    pub fn channels<'c>(&self, config: &'c NotificationConfig) -> &'c BTreeSet<Channel> {
+        match self {
+            Event::BackupSucceeded(_) | Event::CleanupSucceeded(_) | Event::Healthy(_) => &config.success,
+            Event::BackupFailed(..) | Event::CleanupFailed(..) => &config.failure,
+            Event::Unhealthy(_) => &config.health,
+        }
+    }
+}
+
 /// Sends `event` to the channels that the configuration chose for it. Never fails: what a channel says wrong is in its
 /// [`Delivery`], and no channel stops another.
-pub async fn send(_environment: &Environment, _event: &Event<'_>) -> Vec<Delivery> {
-    Vec::new()
+pub async fn send(environment: &Environment, event: &Event<'_>) -> Vec<Delivery> {
+    let config = environment.config();
+    let channels = event.channels(&config.notifications);
+    if channels.is_empty() {
+        return Vec::new();
+    }
+    let message = message::render(event, &config.name, &config.timezone);
+    let webhook = async {
+        match &config.notifications.slack_webhook {
+            Some(reference) => environment.secret(reference).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    deliver(channels, &config.notifications, environment.ses(), environment.http(), webhook, &message).await
+}
+
+/// Hands `message` to `channels`, all at the same time. `webhook` is asked for only when Slack is among them.
+pub async fn deliver(
+    channels: &BTreeSet<Channel>,
+    config: &NotificationConfig,
+    ses: &aws_sdk_sesv2::Client,
+    http: &reqwest::Client,
+    webhook: impl Future<Output = Result<Option<Secret>>>,
+    message: &Message,
+) -> Vec<Delivery> {
+    let mail = async {
+        if !channels.contains(&Channel::Mail) {
+            return None;
+        }
+        Some(delivery("mail", mail::send(ses, config.mail_from.as_deref(), &config.mail_to, message).await, None))
+    };
+    let slack = async {
+        if !channels.contains(&Channel::Slack) {
+            return None;
+        }
+        Some(match webhook.await {
+            Ok(Some(webhook)) => {
+                let sent = slack::send(http, &webhook, message).await;
+                delivery("slack", sent, Some(&webhook))
+            }
+            Ok(None) => {
+                let error = Error::configuration("slack is to be told, but no webhook is configured")
+                    .hint("Set SLACK_WEBHOOK_URL or SLACK_WEBHOOK_SECRET.");
+                delivery("slack", Err(error), None)
+            }
+            Err(error) => delivery("slack", Err(error.context("cannot fetch the webhook's address")), None),
+        })
+    };
+    let (mail, slack) = tokio::join!(mail, slack);
+    mail.into_iter().chain(slack).collect()
+}
+
+/// Logs what went wrong, once, and puts it into the report; without any secret.
+fn delivery(channel: &str, result: Result<()>, secret: Option<&Secret>) -> Delivery {
+    let error = result.err().map(|error| {
+        let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let mut text = error.chain() + &hint;
+        if let Some(secret) = secret.map(Secret::expose).filter(|secret| !secret.is_empty()) {
+            text = text.replace(secret, "***");
+        }
+        words::clean(&text, LONGEST_ERROR)
+    });
+    if let Some(error) = &error {
+        tracing::warn!(channel, error, "a notification was not taken");
+    }
+    Delivery { channel: channel.to_owned(), error }
+}
+
+/// The error of a channel that did not answer in time.
+fn too_slow(channel: &str, seconds: u64) -> Error {
+    Error::new(
+        Class::Transient,
+        format!("{channel} did not answer within {seconds} s; whether the message arrived is unknown"),
+    )
 }
