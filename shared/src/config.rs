@@ -69,6 +69,7 @@ mod variables;
 mod warnings;
 
 pub use describe::{describe, describe_lines};
+pub use password::generate_password;
 pub use types::*;
 pub use warnings::warnings;
 

@@ -4,12 +4,28 @@
 //! strength protects an archive. And every reader must arrive at the same bytes: readers disagree about the encoding of
 //! anything but ASCII, and 7-Zip takes 99 bytes at most (`kPasswordSizeMax` in its `CPP/7zip/Crypto/WzAes.h`).
 
+use base64::Engine;
+
 use crate::secret::Secret;
+use crate::{Class, Error, Result};
 
 /// The fewest characters of a strong password.
 const FEWEST: usize = 32;
 /// The most bytes that 7-Zip takes.
 const MOST: usize = 99;
+
+/// A new password: 32 random bytes of the operating system, in base64.
+///
+/// # Errors
+/// When the operating system has no random numbers to give.
+pub fn generate_password() -> Result<Secret> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+    getrandom::fill(bytes.as_mut()).map_err(|error| {
+        Error::new(Class::Transient, "the operating system gave no random numbers for a password")
+            .because(error.to_string())
+    })?;
+    Ok(Secret::new(base64::engine::general_purpose::STANDARD.encode(bytes.as_ref())))
+}
 
 /// Takes off one newline at the end (files and editors add it) and checks the rest. The error is a clause that follows
 /// the name of the variable or secret and quotes nothing.
@@ -84,6 +100,13 @@ mod tests {
             assert!(wrong.contains(word), "{wrong}");
             assert!(!wrong.contains(text.trim()) || text.trim().is_empty(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_generated_password_is_one_that_is_taken_and_no_two_are_alike() {
+        let (one, other) = (generate_password().unwrap(), generate_password().unwrap());
+        assert_eq!(check_password(&one, false).unwrap(), one);
+        assert_ne!(one, other);
     }
 
     #[test]

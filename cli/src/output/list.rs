@@ -1,0 +1,100 @@
+//! The list of backups as text.
+
+use nightvault_core::report::{BackupLine, ListReport};
+use nightvault_core::{Class, Error};
+
+use super::human::{age, clean, plural, size};
+use super::table;
+
+/// A disk that could not be listed makes the list no success.
+pub(crate) fn judge(report: &ListReport) -> Option<Error> {
+    let names: Vec<_> =
+        report.disks.iter().filter(|disk| disk.error.is_some()).map(|disk| disk.disk.as_str()).collect();
+    let class = Class::Transient;
+    (!names.is_empty()).then(|| Error::new(class, format!("not every disk could be listed: {}", names.join(", "))))
+}
+
+pub(crate) fn text(report: &ListReport) -> String {
+    let mut text = String::new();
+    for disk in &report.disks {
+        let bytes = disk.backups.iter().map(|backup| backup.size).sum();
+        let many = plural(disk.backups.len() as u64, "backup", "backups");
+        let name = clean(&disk.disk);
+        match &disk.error {
+            Some(error) => {
+                text.push_str(&format!("disk {name}: cannot be listed: {}\n", clean(error)));
+                continue;
+            }
+            None => text.push_str(&format!("disk {name}: {many}, {}\n", size(bytes))),
+        }
+        if !disk.backups.is_empty() {
+            let header = ["BACKUP", "AGE", "SIZE", "SOURCES", "ENCRYPTED", "VERIFIED"];
+            text.push_str(&table::render(&header, &[1, 2], disk.backups.iter().map(row)));
+        }
+        for key in &disk.foreign {
+            text.push_str(&format!("  not ours, never touched: {}\n", clean(key)));
+        }
+    }
+    text
+}
+
+fn row(backup: &BackupLine) -> Vec<String> {
+    let unknown = || "?".to_owned();
+    vec![
+        clean(&backup.key),
+        age(backup.age_seconds),
+        size(backup.size),
+        backup.sources.as_ref().map_or_else(unknown, |names| {
+            let names: Vec<_> = names.iter().map(|name| clean(name)).collect();
+            names.join(", ")
+        }),
+        backup.encrypted.map_or_else(unknown, |encrypted| if encrypted { "AES-256".into() } else { "NO".into() }),
+        clean(&backup.verified),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use nightvault_core::report::DiskList;
+
+    use super::*;
+
+    #[test]
+    fn backups_are_shown_with_age_size_sources_encryption_and_proof() {
+        let line = BackupLine {
+            key: "clinic/2024-01-15-02-00-00.zip".into(),
+            date: "2024-01-15T02:00:00Z".parse().unwrap(),
+            age_seconds: 90_000,
+            size: 700 << 20,
+            sources: Some(vec!["clinic".into(), "d\nocs".into()]),
+            encrypted: Some(true),
+            verified: "tail".into(),
+        };
+        let unread = BackupLine { sources: None, encrypted: None, verified: "wrong password".into(), ..line.clone() };
+        let plain = BackupLine { encrypted: Some(false), ..line.clone() };
+        let report = ListReport {
+            name: "clinic".into(),
+            now: "2024-01-16T03:00:00Z".parse().unwrap(),
+            disks: vec![
+                DiskList {
+                    disk: "s3".into(),
+                    backups: vec![line, unread, plain],
+                    foreign: vec!["clinic/x".into()],
+                    error: None,
+                },
+                DiskList { disk: "nas".into(), backups: vec![], foreign: vec![], error: Some("no such folder".into()) },
+            ],
+        };
+        assert_eq!(
+            text(&report),
+            "disk s3: 3 backups, 2.1 GiB\n\
+             \x20 BACKUP                              AGE       SIZE  SOURCES         ENCRYPTED  VERIFIED\n\
+             \x20 clinic/2024-01-15-02-00-00.zip  1 d 1 h  700.0 MiB  clinic, d\\nocs  AES-256    tail\n\
+             \x20 clinic/2024-01-15-02-00-00.zip  1 d 1 h  700.0 MiB  ?               ?          wrong password\n\
+             \x20 clinic/2024-01-15-02-00-00.zip  1 d 1 h  700.0 MiB  clinic, d\\nocs  NO         tail\n\
+             \x20 not ours, never touched: clinic/x\n\
+             disk nas: cannot be listed: no such folder\n"
+        );
+        assert_eq!(judge(&report).unwrap().to_string(), "not every disk could be listed: nas");
+    }
+}

@@ -1,0 +1,132 @@
+//! What a person sees while a long run goes on: one line on standard error, and the log around it.
+//!
+//! The line is drawn only on a terminal. It is made from the core's counters, five times a second; the core does not
+//! know that anybody looks.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nightvault_core::progress::{Progress, ProgressSnapshot};
+
+use crate::output::human::{clean, count, size};
+
+/// How often the line is drawn anew.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// The line of progress.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// A line on standard error, or none where that is no terminal or `hidden` is wanted.
+    pub(crate) fn new(hidden: bool) -> Self {
+        let hidden = hidden || !io::stderr().is_terminal();
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is a valid one");
+        Self(ProgressBar::with_draw_target(None, target).with_style(style))
+    }
+
+    /// Runs `work` and shows how far it is.
+    pub(crate) async fn watch<T>(&self, progress: &Arc<Progress>, work: impl Future<Output = T>) -> T {
+        if self.0.is_hidden() {
+            return work.await;
+        }
+        let began = Instant::now();
+        let mut ticks = tokio::time::interval(INTERVAL);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    self.0.finish_and_clear();
+                    return done;
+                }
+                _ = ticks.tick() => {
+                    self.0.set_message(line(&progress.snapshot(), began.elapsed()));
+                    self.0.tick();
+                }
+            }
+        }
+    }
+
+    /// Runs `write` while the line is out of the way.
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+/// The text of the line.
+fn line(snapshot: &ProgressSnapshot, elapsed: Duration) -> String {
+    let rate = u128::from(snapshot.raw_bytes) * 1000 / elapsed.as_millis().max(1);
+    let mut line = format!(
+        "{} read, {} stored, {}/s",
+        size(snapshot.raw_bytes),
+        size(snapshot.uploaded_bytes),
+        size(u64::try_from(rate).unwrap_or(u64::MAX)),
+    );
+    if snapshot.rows > 0 {
+        line.push_str(&format!(", {} rows", count(snapshot.rows)));
+    }
+    if !snapshot.current.is_empty() {
+        line.push_str(&format!(": {}", clean(&snapshot.current)));
+    }
+    line
+}
+
+/// Sends the log to standard error, around the line of progress.
+///
+/// Only our own crates follow `-v`: what others log at their finer levels holds requests, and with them secrets.
+pub(crate) fn log(bar: &Bar, verbose: u8, quiet: bool) {
+    let ours = match verbose {
+        _ if quiet => "error",
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let others = if quiet { "error" } else { "warn" };
+    let filter = format!("{others},nightvault={ours},nightvault_core={ours}");
+    let bar = bar.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(move || Log(bar.clone()))
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}
+
+/// Standard error around the line of progress.
+struct Log(Bar);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_bytes_rate_rows_and_what_is_worked_on() {
+        let snapshot = ProgressSnapshot {
+            raw_bytes: 3 << 30,
+            uploaded_bytes: 5 << 20,
+            rows: 1_234_567,
+            current: "public.\"pa\nti\u{1b}[31ments\"".into(),
+        };
+        assert_eq!(
+            line(&snapshot, Duration::from_secs(30)),
+            "3.0 GiB read, 5.0 MiB stored, 102.4 MiB/s, 1,234,567 rows: public.\"pa\\nti\\u{1b}[31ments\""
+        );
+        let nothing = ProgressSnapshot { raw_bytes: 0, uploaded_bytes: 0, rows: 0, current: String::new() };
+        assert_eq!(line(&nothing, Duration::ZERO), "0 B read, 0 B stored, 0 B/s");
+    }
+}
