@@ -30,12 +30,10 @@ pub(crate) struct Output {
 impl Output {
     /// Reports as JSON or text, with colours on standard error as `color` says.
     pub(crate) fn new(json: bool, color: Color) -> Self {
-        let wanted = || io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colours = match color {
             Color::Always => true,
             Color::Never => false,
-            #[expect(clippy::disallowed_methods, reason = "NO_COLOR is a habit of terminals, not our configuration")]
-            Color::Auto => wanted(),
+            Color::Auto => io::stderr().is_terminal() && !no_color(),
         };
         Self { json, colours }
     }
@@ -70,6 +68,12 @@ impl Output {
         let label = paint("warning", "33", self.colours);
         put(&mut io::stderr().lock(), &format!("{label}: {}\n", clean(warning)));
     }
+}
+
+/// Whether `NO_COLOR` is set to anything: <https://no-color.org>
+#[expect(clippy::disallowed_methods, reason = "a habit of terminals, not our configuration")]
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Prints a line to standard error.

@@ -86,7 +86,8 @@ pub(crate) fn log(bar: &Bar, verbose: u8, quiet: bool) {
         _ => "trace",
     };
     let others = if quiet { "error" } else { "warn" };
-    let filter = format!("{others},nightvault={ours},nightvault_core={ours}");
+    // sqlx warns of slow statements with their whole text.
+    let filter = format!("{others},sqlx=error,nightvault={ours},nightvault_core={ours}");
     let bar = bar.clone();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))

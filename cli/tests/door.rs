@@ -13,18 +13,18 @@ fn nightvault(args: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Writes a file of variables and returns its path.
 fn env_file(folder: &Path, text: &str) -> String {
     let path = folder.join("nightvault.env");
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    std::fs::write(&path, text).expect("a temporary folder takes a file");
+    path.display().to_string()
 }
 
 #[test]

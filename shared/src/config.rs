@@ -74,7 +74,7 @@ pub use types::*;
 pub use warnings::warnings;
 
 pub(crate) use databases::same_database;
-pub(crate) use password::check_password;
+pub(crate) use password::{check_password, ends_in_newline};
 pub(crate) use rds::parse_rds_secret;
 
 use std::time::Duration;

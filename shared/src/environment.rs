@@ -14,7 +14,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use tokio::sync::OnceCell;
 
-use crate::config::{Config, DatabaseConfig, DatabaseRef, check_password, parse_rds_secret, same_database};
+use crate::config::{
+    Config, DatabaseConfig, DatabaseRef, check_password, ends_in_newline, parse_rds_secret, same_database,
+};
 use crate::secret::{Secret, SecretRef};
 use crate::store::Store;
 use crate::{Error, Result};
@@ -144,6 +146,9 @@ impl Environment {
             SecretRef::SecretsManager(name) => format!("the archive password in the secret {name:?}"),
         };
         let written = self.secret(reference).await?;
+        if ends_in_newline(written.expose()) {
+            tracing::warn!("the newline at the end of {place} is not part of the password");
+        }
         check_password(&written, self.config.allow_weak_password).map_err(|wrong| {
             Error::configuration(format!("{place} {wrong}"))
                 .hint("It takes 32 to 99 printable ASCII characters, e.g. what `openssl rand -base64 32` prints.")

@@ -43,10 +43,10 @@ pub(super) fn read(raw: &mut Raw<'_>) -> NotificationConfig {
         }
     }
     // Laravel's own MAIL_FROM_ADDRESS may hold anything while no mail is sent.
-    if let Some(address) = mail_from.as_deref().filter(|address| !is_sender(address)) {
-        if sender == "BACKUP_MAIL_FROM" || !mail_to.is_empty() {
-            raw.problem(sender, format!("{address:?} is no address"));
-        }
+    if let Some(address) = mail_from.as_deref().filter(|address| !is_sender(address))
+        && (sender == "BACKUP_MAIL_FROM" || !mail_to.is_empty())
+    {
+        raw.problem(sender, format!("{address:?} is no address"));
     }
     NotificationConfig { mail_to, mail_from, slack_webhook, success, failure, health }
 }

@@ -59,7 +59,7 @@ pub(crate) fn check_password(written: &Secret, allow_weak: bool) -> Result<Secre
 }
 
 /// Whether the text ends in a newline that [`check_password`] takes off.
-pub(super) fn ends_in_newline(text: &str) -> bool {
+pub(crate) fn ends_in_newline(text: &str) -> bool {
     without_newline(text).len() != text.len()
 }
 

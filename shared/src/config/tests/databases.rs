@@ -23,7 +23,7 @@ fn from_url(url: &str) -> ServerDatabase {
     server(&with_local(&[("DATABASE_URL", url)]).unwrap())
 }
 
-fn laravel<'a>(password: &'a str) -> Vec<(&'a str, &'a str)> {
+fn laravel(password: &str) -> Vec<(&str, &str)> {
     vec![
         ("DB_CONNECTION", "mysql"),
         ("DB_HOST", "db.example"),
