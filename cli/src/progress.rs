@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nightvault_core::progress::{Progress, ProgressSnapshot};
+use tracing::Metadata;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::output::human::{clean, count, size};
 
@@ -87,14 +91,20 @@ pub(crate) fn log(bar: &Bar, verbose: u8, quiet: bool) {
     };
     let others = if quiet { "error" } else { "warn" };
     // sqlx warns of slow statements with their whole text.
-    let filter = format!("{others},sqlx=error,nightvault={ours},nightvault_core={ours}");
+    let levels = format!("{others},sqlx=error,nightvault={ours},nightvault_core={ours}");
+    let said_otherwise = filter_fn(move |event| verbose > 0 || !repeats_the_report(event));
     let bar = bar.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || Log(bar.clone()))
         .with_ansi(false)
         .with_target(false)
-        .init();
+        .with_filter(EnvFilter::new(levels).and(said_otherwise));
+    tracing_subscriber::registry().with(lines).init();
+}
+
+/// Whether an event is the one at the end of an operation, which carries the report that is printed anyway.
+fn repeats_the_report(event: &Metadata<'_>) -> bool {
+    event.fields().field("outcome").is_some()
 }
 
 /// Standard error around the line of progress.

@@ -8,7 +8,7 @@ use super::table;
 pub(crate) fn text(report: &CleanupReport) -> String {
     let mut text = String::new();
     if report.dry_run {
-        text.push_str(&format!("plan as of {}; nothing was deleted\n", report.now));
+        text.push_str(&format!("plan as of {:.0}; nothing was deleted\n", report.now));
     }
     for disk in &report.disks {
         text.push_str(&one(disk, report.dry_run));
