@@ -12,7 +12,11 @@ pub(crate) fn text(report: &BackupReport) -> String {
     let took = duration(report.duration_ms);
     let key = clean(&report.key);
     let mut text = match report.status {
-        BackupStatus::Stored => format!("{key}: {} stored in {took}\n", size(report.archive_bytes)),
+        BackupStatus::Stored => match proved(report) {
+            0 => format!("{key}: NOT stored; the run ended after {took}\n"),
+            all if all == report.disks.len() => format!("{key}: {} stored in {took}\n", size(report.archive_bytes)),
+            some => format!("{key}: stored on {some} of {} disks ALONE in {took}\n", report.disks.len()),
+        },
         BackupStatus::AlreadyDone => format!("{key}: is there already; nothing was done\n"),
         BackupStatus::Planned => format!("{key}: dry run, nothing was written; everything was reached in {took}\n"),
     };
@@ -27,6 +31,9 @@ pub(crate) fn text(report: &BackupReport) -> String {
         let name = clean(&disk.disk);
         text.push_str(&match &disk.error {
             Some(error) => format!("  disk {name}: FAILED: {}\n", clean(error)),
+            None if report.status == BackupStatus::Stored && disk.verified.is_none() => {
+                format!("  disk {name}: no backup that was read back and checked\n")
+            }
             None if report.status == BackupStatus::Stored => format!(
                 "  disk {name}: {} in {}, verified: {}{}\n",
                 size(disk.uploaded_bytes),
@@ -41,6 +48,12 @@ pub(crate) fn text(report: &BackupReport) -> String {
         text.push_str(&format!("  warning: {}\n", clean(warning)));
     }
     text + &super::deliveries(&report.notifications)
+}
+
+/// On how many disks the backup was read back and checked. The report of a run that failed has the status that was
+/// aimed at; what was reached is read from its disks.
+fn proved(report: &BackupReport) -> usize {
+    report.disks.iter().filter(|disk| disk.error.is_none() && disk.verified.is_some()).count()
 }
 
 fn source(it: &SourceReport) -> Vec<String> {
@@ -130,7 +143,7 @@ mod tests {
     fn a_backup_is_told_by_source_and_disk() {
         let text = text(&a_report());
         for line in [
-            "clinic/2024-01-15-02-00-00.zip: 700.0 MiB stored in 1 min 15 s\n",
+            "clinic/2024-01-15-02-00-00.zip: stored on 1 of 2 disks ALONE in 1 min 15 s\n",
             "  clinic  PostgreSQL  12 tables  1,234,567  3.0 GiB  700.0 MiB  1 min 1 s  50.0 MiB/s\n",
             "  docs: unreadable: a\\nb.pdf (permission denied)\n",
             "  docs: and 2 more such files; --json shows all\n",
@@ -141,6 +154,16 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_backup_is_called_stored_when_every_disk_has_it_proved() {
+        let mut report = a_report();
+        report.disks.truncate(1);
+        assert!(text(&report).starts_with("clinic/2024-01-15-02-00-00.zip: 700.0 MiB stored in 1 min 15 s\n"));
+        report.disks[0].verified = None;
+        assert!(text(&report).starts_with("clinic/2024-01-15-02-00-00.zip: NOT stored; the run ended after"));
+        assert!(text(&report).contains("disk s3: no backup that was read back and checked\n"));
     }
 
     #[test]
