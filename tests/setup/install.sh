@@ -57,6 +57,8 @@ install_missing() {
   install_venv "$python" venv "$VENV_SPEC"
   install_venv "$python" ministack "$MINISTACK_SPEC"
   install_s3s_fs
+  # Debian's package calls it 7zz, everybody else 7z.
+  command -v 7z >/dev/null || ln -sf "$(command -v 7zz)" "$cache/bin/7z"
   exec 9>&-
 }
 
