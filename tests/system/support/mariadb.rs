@@ -1,1 +1,199 @@
-//! To come.
+//! A MariaDB server for tests: scratch databases that drop themselves, the client, `mariadb-dump` as a second opinion,
+//! and digests of rows computed in the server, since `mariadb-dump` itself loses digits of `FLOAT`.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nightvault_core::config::{ServerDatabase, TlsMode};
+use nightvault_core::secret::Secret;
+
+use super::{given, program};
+
+/// The password of the user `nightvault`: every character in it once broke a connection string somewhere.
+pub(crate) const PASSWORD: &str = "night@vault:/#?% é";
+
+/// A database of its own for one test; dropped with the value.
+pub(crate) struct Scratch {
+    name: String,
+}
+
+impl Scratch {
+    /// An empty database; `label` is part of its name.
+    pub(crate) fn new(label: &str) -> Self {
+        Self::with_options(label, "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+    }
+
+    /// An empty database with options of `CREATE DATABASE`.
+    pub(crate) fn with_options(label: &str, options: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("nv_{label}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        run_as_root(None, &format!("CREATE DATABASE `{name}` {options}"));
+        Self { name }
+    }
+
+    /// A database made by a script of `tests/data/mysql`.
+    pub(crate) fn seeded(label: &str, script: &str) -> Self {
+        let database = Self::new(label);
+        let path = format!("{}/data/mysql/{script}", env!("CARGO_MANIFEST_DIR"));
+        database.run(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")));
+        database
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs statements in it as root and returns what the client printed, tab-separated.
+    pub(crate) fn run(&self, sql: &str) -> String {
+        run_as_root(Some(&self.name), sql)
+    }
+
+    /// How Nightvault connects to it over TCP, with the awkward password.
+    pub(crate) fn config(&self) -> ServerDatabase {
+        self.config_as("nightvault", PASSWORD)
+    }
+
+    /// The same as another user.
+    pub(crate) fn config_as(&self, user: &str, password: &str) -> ServerDatabase {
+        ServerDatabase {
+            host: "127.0.0.1".to_owned(),
+            port: given("TEST_MARIADB_PORT").parse().unwrap(),
+            user: user.to_owned(),
+            password: Secret::new(password),
+            database: self.name.clone(),
+            tls: TlsMode::Prefer,
+            tls_ca: None,
+        }
+    }
+
+    /// Restores a dump into it, as a person would: `mariadb NAME < dump.sql`.
+    pub(crate) fn restore(&self, dump: &[u8]) {
+        let output = client(Some(&self.name), dump);
+        assert!(output.status.success(), "the restore failed: {}", program::text(&output));
+    }
+
+    /// What `mariadb-dump` says of it, without what differs by name alone.
+    pub(crate) fn oracle(&self) -> String {
+        let mut command = Command::new("mariadb-dump");
+        command.args(["--no-defaults", "--socket", &given("TEST_MARIADB_SOCKET"), "--user=root"]);
+        command.args(["--skip-comments", "--routines", "--events", "--triggers", "--hex-blob", "--order-by-primary"]);
+        command.args(["--skip-extended-insert", "--default-character-set=utf8mb4", "--complete-insert", &self.name]);
+        let output = program::run(&mut command);
+        assert!(output.status.success(), "mariadb-dump failed: {}", program::text(&output));
+        String::from_utf8_lossy(&output.stdout).replace(&format!("`{}`", self.name), "`DATABASE`")
+    }
+
+    /// Rows and digest of every table, over the stored bytes of every column, generated and invisible ones too.
+    pub(crate) fn digests(&self) -> String {
+        let tables = self.run(
+            "SELECT HEX(TABLE_NAME), TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+             AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
+        );
+        let mut digests = String::new();
+        for line in tables.lines() {
+            let (table, kind) = line.split_once('\t').unwrap();
+            let columns = self.run(&format!(
+                "SELECT CONCAT(DATA_TYPE, ' `', REPLACE(COLUMN_NAME, '`', '``'), '`') FROM information_schema.COLUMNS \
+                 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = CONVERT(UNHEX('{table}') USING utf8mb4) \
+                 ORDER BY ORDINAL_POSITION"
+            ));
+            let mut values: Vec<String> = columns.lines().map(value_as_bytes).collect();
+            let mut period = "";
+            if kind == "SYSTEM VERSIONED" {
+                period = "FOR SYSTEM_TIME ALL";
+                if !columns.contains("`re`") {
+                    values.push("row_start".to_owned());
+                    values.push("row_end".to_owned());
+                }
+            }
+            let row = format!("SHA2(CONCAT_WS('|', {}), 256)", values.join(", "));
+            let name = self.run(&format!("SELECT REPLACE(CONVERT(UNHEX('{table}') USING utf8mb4), '`', '``')"));
+            let digest = self.run(&format!(
+                "SET time_zone = '+00:00', group_concat_max_len = 1073741824; \
+                 SELECT COUNT(*), SHA2(GROUP_CONCAT(digest ORDER BY digest), 256) FROM (SELECT {row} AS digest FROM `{}` {period}) AS r",
+                name.trim_end_matches('\n')
+            ));
+            digests.push_str(&format!("{}\t{}\n", name.trim_end_matches('\n'), digest.trim_end()));
+        }
+        digests
+    }
+}
+
+/// An SQL expression for the exact value of a column, given as `type name`.
+fn value_as_bytes(column: &str) -> String {
+    let (kind, name) = column.split_once(' ').unwrap();
+    let bytes = match kind {
+        "float" | "double" => format!("CAST({name} * 1e0 AS CHAR)"),
+        "bit" => format!("CAST({name} + 0 AS CHAR)"),
+        "enum" | "set" => format!("CONCAT({name} + 0, ':', HEX(CAST({name} AS BINARY)))"),
+        _ => format!("HEX(CAST({name} AS BINARY))"),
+    };
+    format!("COALESCE({bytes}, 'null')")
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let output = client(None, format!("DROP DATABASE IF EXISTS `{}`", self.name).as_bytes());
+        if !output.status.success() && !std::thread::panicking() {
+            panic!("{} was not dropped: {}", self.name, program::text(&output));
+        }
+    }
+}
+
+/// A user for one test; dropped with the value.
+pub(crate) struct User {
+    name: String,
+}
+
+impl User {
+    /// A user with password `pw` and the given privileges, each `PRIVILEGES ON object`.
+    pub(crate) fn new(label: &str, grants: &[&str]) -> Self {
+        let name = format!("nv_{label}_{}", std::process::id());
+        let mut sql = format!("CREATE OR REPLACE USER `{name}`@`127.0.0.1` IDENTIFIED BY 'pw';");
+        for grant in grants {
+            sql.push_str(&format!("GRANT {grant} TO `{name}`@`127.0.0.1`;"));
+        }
+        run_as_root(None, &sql);
+        Self { name }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        client(None, format!("DROP USER IF EXISTS `{}`@`127.0.0.1`", self.name).as_bytes());
+    }
+}
+
+/// Runs statements as root; panics when one fails.
+pub(crate) fn run_as_root(database: Option<&str>, sql: &str) -> String {
+    let output = client(database, sql.as_bytes());
+    assert!(output.status.success(), "{sql}\nfailed: {}", program::text(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The `mariadb` client with `input`, stopped by the first error.
+pub(crate) fn client(database: Option<&str>, input: &[u8]) -> Output {
+    let mut command = Command::new("mariadb");
+    command.args(["--no-defaults", "--socket", &given("TEST_MARIADB_SOCKET"), "--user=root", "--skip-column-names"]);
+    command.args(["--max-allowed-packet=1G", "--default-character-set=utf8mb4"]).args(database);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // The client may end early with an error, which is in its output.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("the client was started");
+    writer.join().expect("the writer does not panic");
+    output
+}
