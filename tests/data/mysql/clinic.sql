@@ -59,8 +59,10 @@ CREATE TABLE audit (
 SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00';
 INSERT INTO clinics (id, name, settings) VALUES
   (0, 'Zero', '{"emoji": "😀", "n": 1.0}'), (1, 'Praxis Dr. Müller', '{}'), (7, 'Line\nbreak \\ clinic', '[]');
+SET SESSION foreign_key_checks = 0;
 INSERT INTO doctors (id, clinic_id, name, speciality, deputy_id) VALUES
   (1, 1, 'Ann', 'surgery', 2), (2, 1, 'Bob', 'children''s', 1), (3, 0, 'Zoë', 'general', NULL);
+SET SESSION foreign_key_checks = 1;
 INSERT INTO patients (clinic_id, given_name, family_name, born, insurance_number, note, photo, balance, created_at, secret_flag)
   SELECT seq % 2, CONCAT('Given', seq), CONCAT('O''Family', seq % 97), IF(seq % 50 = 0, '0000-00-00', DATE('1930-01-01') + INTERVAL seq DAY),
     LPAD(seq, 10, 'X'), IF(seq % 3 = 0, NULL, CONCAT('Line one\r\nline two of ', seq, '\tTab \\ backslash; semicolon -- dash')),

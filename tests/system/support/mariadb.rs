@@ -172,7 +172,7 @@ impl Drop for User {
 /// Runs statements as root; panics when one fails.
 pub(crate) fn run_as_root(database: Option<&str>, sql: &str) -> String {
     let output = client(database, sql.as_bytes());
-    assert!(output.status.success(), "{sql}\nfailed: {}", program::text(&output));
+    assert!(output.status.success(), "{:.300}\nfailed: {}", sql, program::text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
