@@ -1,1 +1,3 @@
-//! To come.
+//! The PostgreSQL dumper against a real server: what it dumps restores with psql, and pg_dump sees no difference.
+
+mod roundtrip;
