@@ -9,14 +9,16 @@
 
 mod catalog;
 mod columns;
+mod comments;
 mod constraints;
 mod data;
 mod failure;
 mod inventory;
+mod owners;
 mod plan;
 mod preamble;
+mod privileges;
 mod quote;
-mod rest;
 mod routines;
 mod schemas;
 mod sequences;
@@ -49,8 +51,9 @@ pub async fn dump(database: &ServerDatabase, limits: &DumpLimits, out: &mut Dump
 
     // 1. Locks, then the snapshot, then everything that there is.
     snapshot::begin(&mut session).await?;
-    let facts = preamble::facts(&mut session).await?;
+    let mut facts = preamble::facts(&mut session).await?;
     let mut catalog = catalog::read(&mut session).await?;
+    facts.insert("roles".to_owned(), catalog.roles.join(", "));
 
     // 2. What the rows need.
     out.put_str(&preamble::text(&session));

@@ -100,3 +100,16 @@ INSERT INTO public.visits (patient, doctor, room, during, state)
     'done' FROM generate_series(1, 50) n;
 INSERT INTO billing.invoices (patient, amount, pdf) SELECT n, n * 1.25, decode(md5(n::text), 'hex') FROM generate_series(1, 100) n;
 REFRESH MATERIALIZED VIEW billing.totals;
+
+COMMENT ON SCHEMA billing IS 'money';
+COMMENT ON SCHEMA public IS 'the clinic''s own';
+COMMENT ON TABLE public.patients IS E'first\nsecond \\! touch x';
+COMMENT ON COLUMN public.patients.name IS 'as in the passport';
+COMMENT ON CONSTRAINT sex_known ON public.patients IS 'c';
+COMMENT ON CONSTRAINT email_check ON DOMAIN public.email IS 'd';
+COMMENT ON INDEX public.patients_search IS 'i';
+COMMENT ON TRIGGER touched ON public.patients IS 't';
+COMMENT ON FUNCTION public.normal(text) IS 'f';
+COMMENT ON TYPE public.visit_state IS 'e';
+COMMENT ON VIEW public.a_summary IS 'v';
+COMMENT ON SEQUENCE billing.invoice_number IS 's';

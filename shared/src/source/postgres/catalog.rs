@@ -8,7 +8,9 @@ use super::plan::{ItemId, Ordered, Plan};
 use super::quote::{shown, statement};
 use super::session::Session;
 use super::tables::Table;
-use super::{columns, constraints, rest, routines, schemas, sequences, tables, triggers, types, views};
+use super::{
+    columns, comments, constraints, owners, privileges, routines, schemas, sequences, tables, triggers, types, views,
+};
 use crate::Result;
 
 /// `pg_amop`, `pg_amproc`: the members of an operator class.
@@ -29,6 +31,8 @@ pub(super) struct Catalog {
     pub(super) counts: BTreeMap<String, u64>,
     /// What a person should know.
     pub(super) warnings: Vec<String>,
+    /// The roles that must be there before the dump is restored.
+    pub(super) roles: Vec<String>,
 }
 
 /// Reads it in the session's snapshot.
@@ -43,19 +47,22 @@ pub(super) async fn read(session: &mut Session) -> Result<Catalog> {
     views::read(session, &mut plan, &columns).await?;
     constraints::read(session, &mut plan).await?;
     triggers::read(session, &mut plan).await?;
-    rest::read(session, &mut plan).await?;
     take_parts(&mut plan)?;
+    owners::read(session, &mut plan).await?;
+    privileges::read(session, &mut plan).await?;
+    comments::read(session, &mut plan).await?;
     plan.inventory.refuse_unclaimed()?;
     for (attach, parent) in std::mem::take(&mut plan.attached) {
         plan.after_object(attach, PG_CLASS, parent);
     }
     order_refreshes(&mut plan);
     let (counts, warnings) = (std::mem::take(&mut plan.counts), std::mem::take(&mut plan.warnings));
+    let roles = std::mem::take(&mut plan.roles).into_iter().collect();
     let mut schema = plan.order()?;
     for sql in schema.pre_data.iter_mut().chain(&mut schema.post_data) {
         *sql = statement(sql)?;
     }
-    Ok(Catalog { schema, tables, columns, sequences, counts, warnings })
+    Ok(Catalog { schema, tables, columns, sequences, counts, warnings, roles })
 }
 
 /// Gives to each object what the server makes with it: row and array types, toast tables and their indexes, the rule

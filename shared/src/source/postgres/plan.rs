@@ -84,6 +84,8 @@ pub(super) struct Plan {
     pub(super) warnings: Vec<String>,
     /// How many objects of each kind.
     pub(super) counts: BTreeMap<String, u64>,
+    /// Roles that the dump names: they must be there before it is restored.
+    pub(super) roles: BTreeSet<String>,
     /// Items that attach a partition, with the table to which they do.
     pub(super) attached: Vec<(ItemId, u32)>,
     /// Items that fill a materialized view, with the view.
@@ -196,6 +198,11 @@ impl Plan {
         if let Some(other) = self.provider(class, oid) {
             self.after(item, other);
         }
+    }
+
+    /// Whether the item is there for this object, and the object not one that comes with another.
+    pub(super) fn made_by_itself(&self, key: Key, item: ItemId) -> bool {
+        self.items[item].name == self.identity(key.0, key.1)
     }
 
     /// Appends statements to an item.
