@@ -11,6 +11,8 @@
 
 pub mod local;
 pub mod memory;
+mod parts;
+pub mod s3;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -26,7 +28,7 @@ use crate::{Class, Error, Result};
 /// Builds the store behind a disk. Opens no connection; `Store::probe` does.
 pub async fn open(disk: &DiskConfig, limits: &UploadLimits) -> Result<Arc<dyn Store>> {
     Ok(match &disk.kind {
-        DiskKind::S3(_) => return Err(Error::bug("s3 disks are not built yet")),
+        DiskKind::S3(bucket) => Arc::new(s3::S3Store::open(&disk.name, bucket, limits).await?),
         DiskKind::Local { path } => Arc::new(local::LocalStore::new(&disk.name, path)),
     })
 }

@@ -43,3 +43,6 @@ macro_rules! conforms {
 
 conforms!(memory, super::rig::memory());
 conforms!(local_directory, super::rig::local());
+conforms!(s3, super::rig::s3());
+conforms!(s3_below_a_prefix, super::rig::s3_below_a_prefix());
+conforms!(aws, super::rig::aws());

@@ -132,5 +132,7 @@ async fn foreign_files_are_listed_as_they_are_and_survive() {
     let keys: Vec<_> = store.list("").await.unwrap().into_iter().map(|object| object.key).collect();
     assert_eq!(keys, ["clinic/.hidden", KEY, "clinic/notes.txt"]);
     store.delete(KEY).await.unwrap();
+    // A directory is no object.
+    store.delete("clinic").await.unwrap();
     assert_eq!(store.list("").await.unwrap().len(), 2);
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nightvault_core::store::local::LocalStore;
 use nightvault_core::store::memory::MemoryStore;
-use nightvault_core::store::{Object, Review, Store, Stored};
+use nightvault_core::store::{Object, Review, Store, Stored, UploadLimits};
 use nightvault_core::{Class, Result};
+
+use crate::support::s3;
 
 /// Bytes of the parts that the stores under test cut: the smallest that S3 takes.
 pub(crate) const PART: usize = 5 << 20;
@@ -23,6 +25,8 @@ pub(crate) struct Rig {
     pub(crate) uploads: Box<dyn Fn() -> Later<usize> + Send + Sync>,
     /// Whether cutting parts is the store's business, so that sizes around `PART` are worth trying.
     pub(crate) cuts_parts: bool,
+    /// Whether the server looks and writes in one step; s3s-fs lets a second writer slip in between.
+    pub(crate) one_step: bool,
     /// Removes what was made.
     pub(crate) remove: Box<dyn FnOnce() -> Later<()> + Send>,
     /// What must live as long as the store.
@@ -31,6 +35,8 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn close(self) {
+        // The look behind the store holds the bucket too.
+        drop(self.uploads);
         (self.remove)().await;
     }
 
@@ -102,6 +108,7 @@ pub(crate) async fn memory() -> Rig {
             Box::pin(async move { count })
         }),
         cuts_parts: false,
+        one_step: true,
         remove: Box::new(|| Box::pin(async {})),
         _keep: Box::new(()),
     }
@@ -119,6 +126,7 @@ pub(crate) async fn local() -> Rig {
             Box::pin(async move { count })
         }),
         cuts_parts: false,
+        one_step: true,
         remove: Box::new(|| Box::pin(async {})),
         _keep: Box::new(directory),
     }
@@ -133,4 +141,45 @@ pub(crate) fn hidden_files(directory: &Path) -> usize {
             false => usize::from(path.to_string_lossy().ends_with(".nightvault-upload")),
         })
         .sum()
+}
+
+/// Limits that cut the smallest parts, two on their way.
+pub(crate) fn limits() -> UploadLimits {
+    UploadLimits { parts_in_flight: 2, first_part_bytes: PART as u64 }
+}
+
+pub(crate) async fn s3() -> Rig {
+    bucket(s3::bucket().await, "", false).await
+}
+
+pub(crate) async fn s3_below_a_prefix() -> Rig {
+    bucket(s3::bucket().await, "nights/of clinic+1", false).await
+}
+
+pub(crate) async fn aws() -> Rig {
+    bucket(s3::aws_bucket().await, "", true).await
+}
+
+async fn bucket(bucket: s3::Bucket, prefix: &str, one_step: bool) -> Rig {
+    let disk = bucket.disk_at(&bucket.endpoint, prefix);
+    let store = nightvault_core::store::open(&disk, &limits()).await.unwrap();
+    let bucket = Arc::new(bucket);
+    let behind = Arc::clone(&bucket);
+    Rig {
+        store,
+        uploads: Box::new(move || {
+            let bucket = Arc::clone(&behind);
+            Box::pin(async move { bucket.uploads().await })
+        }),
+        cuts_parts: true,
+        one_step,
+        remove: Box::new(move || {
+            Box::pin(async move {
+                if let Some(bucket) = Arc::into_inner(bucket) {
+                    bucket.remove().await;
+                }
+            })
+        }),
+        _keep: Box::new(()),
+    }
 }
