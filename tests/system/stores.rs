@@ -1,8 +1,11 @@
 //! Stores: one conformance suite that runs on every kind of them, and what is each kind's own.
 
 mod conformance;
+mod faults;
 mod local;
+mod proxy;
 mod rig;
+mod s3_faults;
 
 /// One test per promise of the contract, on the store that `$rig` opens.
 macro_rules! conforms {

@@ -1,6 +1,7 @@
 //! What the tests share: where the servers are, scratch databases, running programs.
 
 pub(crate) mod aws;
+pub(crate) mod faults;
 pub(crate) mod lambda;
 pub(crate) mod mariadb;
 pub(crate) mod nightvault;
