@@ -65,6 +65,7 @@ pub(crate) async fn nothing_is_visible_before_completion(rig: &Rig) {
         upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
         assert_nothing_visible(rig.store.as_ref(), KEY).await;
     }
+    assert_eq!((rig.uploads)().await, 1, "an upload in progress is seen by the tests");
     upload.complete(&Review { bytes: bytes.len() as u64 }).await.unwrap();
     assert_eq!(rig.keys("").await, [KEY]);
 }

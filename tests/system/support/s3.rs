@@ -1,11 +1,14 @@
 //! The S3 servers: buckets of a test's own, and a plain SDK client that looks behind the store under test.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nightvault_core::config::types::{DiskConfig, DiskKind, S3Config, S3Credentials};
 use nightvault_core::secret::Secret;
 
@@ -89,22 +92,28 @@ impl Bucket {
     /// How many uploads the server has begun and neither completed nor aborted, in this bucket.
     pub(crate) async fn uploads(&self) -> usize {
         match &self.root {
-            // s3s-fs cannot list uploads; it keeps the metadata of each in a file that is named after its bucket.
-            Some(root) => std::fs::read_dir(root)
-                .unwrap()
-                .filter(|entry| {
-                    let name = entry.as_ref().unwrap().file_name().to_string_lossy().into_owned();
-                    name.contains(&self.name) && name.contains(".upload-")
-                })
-                .count(),
+            // s3s-fs cannot list uploads; it keeps the metadata of each in a file.
+            Some(root) => self.metadata(root).filter(|name| name.to_string_lossy().contains(".upload-")).count(),
             None => self.client.list_multipart_uploads().bucket(&self.name).send().await.unwrap().uploads().len(),
         }
+    }
+
+    /// The files in which s3s-fs keeps what it knows of this bucket's objects and uploads.
+    fn metadata(&self, root: &Path) -> impl Iterator<Item = OsString> {
+        let start = format!(".bucket-{}.", URL_SAFE_NO_PAD.encode(&self.name));
+        let names = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(move |name| name.to_string_lossy().starts_with(&start))
     }
 
     /// Removes the bucket and what is in it.
     pub(crate) async fn remove(self) {
         match &self.root {
-            Some(root) => std::fs::remove_dir_all(root.join(&self.name)).unwrap(),
+            Some(root) => {
+                std::fs::remove_dir_all(root.join(&self.name)).unwrap();
+                for name in self.metadata(root) {
+                    std::fs::remove_file(root.join(name)).unwrap();
+                }
+            }
             None => {
                 let listed = self.client.list_objects_v2().bucket(&self.name).send().await.unwrap();
                 for key in listed.contents().iter().filter_map(|object| object.key()) {

@@ -35,8 +35,8 @@ const STALLED: Duration = Duration::from_secs(30);
 /// The slowest line on which a part must still get through, in bytes per second.
 const SLOWEST: u64 = 64 << 10;
 
-/// Attempts of one request.
-const ATTEMPTS: u32 = 5;
+/// Attempts of one request: where nothing answers, half a minute passes before that is told.
+const ATTEMPTS: u32 = 6;
 
 pub(super) async fn open(disk: String, bucket: &S3Config) -> Result<(Client, Place)> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());

@@ -19,8 +19,11 @@ use super::upload::{CONTENT_TYPE, MARK, S3Upload, Sent};
 use super::{client, object, unquoted};
 use crate::{Class, Error, Result};
 
-/// Attempts of the last step.
-const ATTEMPTS: u32 = 5;
+/// Attempts of the last step, half a minute in all: it would be a pity to lose a night's work to a busy store.
+const ATTEMPTS: u32 = 8;
+
+/// Attempts while another upload of the same key is being completed.
+const CONFLICTS: u32 = 3;
 
 /// What is known when the last step is done.
 struct Done {
@@ -143,7 +146,7 @@ impl S3Upload {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
-                tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(attempt)).await;
+                tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(attempt - 1)).await;
             }
             let fault = match request().await {
                 Ok(etag) => return Ok(etag),
@@ -162,8 +165,9 @@ impl S3Upload {
             match self.look().await {
                 Ok(Some(found)) if self.is_ours(&found) == Some(true) => return Ok(None),
                 Ok(Some(_)) => return Err(exists().because(fault)),
-                Ok(None) if fault.status == Some(409) => last = Some(exists().because(fault)),
-                Ok(None) if fault.leaves_doubt() || fault.status == Some(412) => last = Some(self.refused(fault)),
+                Ok(None) if conflict && attempt + 1 >= CONFLICTS => return Err(exists().because(fault)),
+                Ok(None) if conflict => last = Some(exists().because(fault)),
+                Ok(None) if fault.leaves_doubt() => last = Some(self.refused(fault)),
                 Ok(None) => return Err(self.refused(fault)),
                 Err(error) => last = Some(error),
             }
