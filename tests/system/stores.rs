@@ -5,7 +5,9 @@ mod faults;
 mod local;
 mod proxy;
 mod rig;
+mod s3_checksum;
 mod s3_faults;
+mod s3_service;
 
 /// One test per promise of the contract, on the store that `$rig` opens.
 macro_rules! conforms {
