@@ -5,10 +5,10 @@
 //! configured changes neither the result of the run nor any other channel: it is told in its [`Delivery`] and in the
 //! log, and nowhere else. Every channel is given up after a bounded time. Secrets are in no message and no error.
 
-pub mod mail;
+mod mail;
 pub mod message;
 mod page;
-pub mod slack;
+mod slack;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -64,60 +64,43 @@ pub async fn send(environment: &Environment, event: &Event<'_>) -> Vec<Delivery>
         return Vec::new();
     }
     let message = message::render(event, &config.name, &config.timezone);
-    let webhook = async {
-        match &config.notifications.slack_webhook {
-            Some(reference) => environment.secret(reference).await.map(Some),
-            None => Ok(None),
-        }
-    };
-    deliver(channels, &config.notifications, environment.ses(), environment.http(), webhook, &message).await
-}
-
-/// Hands `message` to `channels`, all at the same time. `webhook` is asked for only when Slack is among them.
-pub async fn deliver(
-    channels: &BTreeSet<Channel>,
-    config: &NotificationConfig,
-    ses: &aws_sdk_sesv2::Client,
-    http: &reqwest::Client,
-    webhook: impl Future<Output = Result<Option<Secret>>>,
-    message: &Message,
-) -> Vec<Delivery> {
+    // Clients and secrets are asked for inside, so that one that cannot be had is that channel's failure alone.
     let mail = async {
-        if !channels.contains(&Channel::Mail) {
-            return None;
-        }
-        Some(delivery("mail", mail::send(ses, config.mail_from.as_deref(), &config.mail_to, message).await, None))
+        let (from, to) = (config.notifications.mail_from.as_deref(), &config.notifications.mail_to);
+        mail::send(environment.ses().await, from, to, &message).await
     };
     let slack = async {
-        if !channels.contains(&Channel::Slack) {
-            return None;
-        }
-        Some(match webhook.await {
-            Ok(Some(webhook)) => {
-                let sent = slack::send(http, &webhook, message).await;
-                delivery("slack", sent, Some(&webhook))
-            }
-            Ok(None) => {
-                let error = Error::configuration("slack is to be told, but no webhook is configured")
-                    .hint("Set SLACK_WEBHOOK_URL or SLACK_WEBHOOK_SECRET.");
-                delivery("slack", Err(error), None)
-            }
-            Err(error) => delivery("slack", Err(error.context("cannot fetch the webhook's address")), None),
-        })
+        let webhook = webhook(environment).await?;
+        slack::send(environment.http().await?, &webhook, &message).await
     };
+    deliver(channels, mail, slack).await
+}
+
+async fn webhook(environment: &Environment) -> Result<Secret> {
+    let Some(reference) = &environment.config().notifications.slack_webhook else {
+        return Err(Error::configuration("slack is to be told, but no webhook is configured")
+            .hint("Set SLACK_WEBHOOK_URL or SLACK_WEBHOOK_SECRET."));
+    };
+    environment.secret(reference).await.map_err(|error| error.context("cannot fetch the webhook's address"))
+}
+
+/// Runs the channels that are chosen, both at the same time, and waits for both.
+async fn deliver(
+    channels: &BTreeSet<Channel>,
+    mail: impl Future<Output = Result<()>>,
+    slack: impl Future<Output = Result<()>>,
+) -> Vec<Delivery> {
+    let mail = async { if channels.contains(&Channel::Mail) { Some(delivery("mail", mail.await)) } else { None } };
+    let slack = async { if channels.contains(&Channel::Slack) { Some(delivery("slack", slack.await)) } else { None } };
     let (mail, slack) = tokio::join!(mail, slack);
     mail.into_iter().chain(slack).collect()
 }
 
-/// Logs what went wrong, once, and puts it into the report; without any secret.
-fn delivery(channel: &str, result: Result<()>, secret: Option<&Secret>) -> Delivery {
+/// Logs what went wrong, once, and puts it into the report.
+fn delivery(channel: &str, result: Result<()>) -> Delivery {
     let error = result.err().map(|error| {
         let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        let mut text = error.chain() + &hint;
-        if let Some(secret) = secret.map(Secret::expose).filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "***");
-        }
-        words::clean(&text, LONGEST_ERROR)
+        words::clean(&(error.chain() + &hint), LONGEST_ERROR)
     });
     if let Some(error) = &error {
         tracing::warn!(channel, error, "a notification was not taken");

@@ -24,7 +24,7 @@ const LONGEST_SECONDS: u64 = 20;
 /// # Errors
 /// Nobody to send to or from, SES refused it, or SES did not answer in time. When there are more recipients than one
 /// message can have, all are tried, and the first error is returned.
-pub async fn send(client: &Client, from: Option<&str>, to: &[String], message: &Message) -> Result<()> {
+pub(super) async fn send(client: &Client, from: Option<&str>, to: &[String], message: &Message) -> Result<()> {
     let from = from.ok_or_else(|| {
         Error::configuration("mail is to be sent, but no sender is configured")
             .hint("Set BACKUP_MAIL_FROM to an address or domain that is verified in Amazon SES.")

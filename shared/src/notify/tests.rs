@@ -204,12 +204,32 @@ fn each_kind_of_event_goes_to_the_channels_of_its_variable() {
     assert_eq!(Event::Unhealthy(&monitor).channels(&config), &config.health);
 }
 
-#[test]
-fn an_error_of_a_channel_never_shows_the_webhook() {
-    let secret = Secret::new("hook.example/services/T0/B0/abc");
-    let error = Error::new(Class::Transient, "post to hook.example/services/T0/B0/abc\nfailed");
-    let delivery = delivery("slack", Err(error), Some(&secret));
-    assert_eq!(delivery.error.as_deref(), Some("post to ***\\nfailed"));
+#[tokio::test]
+async fn one_channel_never_stops_the_other() {
+    let failing =
+        async { Err(Error::new(Class::Transient, "post to https://hooks.slack.com/services/T0/B0/abc\nfailed")) };
+    let both = BTreeSet::from([Channel::Mail, Channel::Slack]);
+    // Each waits until the other has begun: one after the other they would wait for ever.
+    let meeting = tokio::sync::Barrier::new(2);
+    let mail = async {
+        meeting.wait().await;
+        Ok(())
+    };
+    let slack = async {
+        meeting.wait().await;
+        failing.await
+    };
+    let deliveries = deliver(&both, mail, slack).await;
+    assert_eq!(deliveries[0], Delivery { channel: "mail".into(), error: None });
+    assert_eq!(deliveries[1].channel, "slack");
+    assert_eq!(deliveries[1].error.as_deref(), Some("post to https://hooks.slack.com/…\\nfailed"));
+}
+
+#[tokio::test]
+async fn a_channel_that_was_not_chosen_is_not_even_asked() {
+    let never = || async { panic!("not chosen") };
+    assert_eq!(deliver(&BTreeSet::new(), never(), never()).await, []);
+    assert_eq!(deliver(&BTreeSet::from([Channel::Mail]), async { Ok(()) }, never()).await.len(), 1);
 }
 
 #[test]
