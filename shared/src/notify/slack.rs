@@ -20,6 +20,8 @@ const LONGEST_SECONDS: u64 = 10;
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// The wait where the server asks for none.
 const USUAL_WAIT: Duration = Duration::from_secs(1);
+/// Characters from which on a piece of the address may be its token.
+const SHORTEST_TOKEN: usize = 8;
 /// Bytes of an answer that are read.
 const LONGEST_ANSWER: usize = 500;
 
@@ -80,8 +82,7 @@ async fn judge(answer: Response, webhook: &Secret, tries: &str) -> Result<()> {
         Err(_) if !status.is_success() => String::new(),
         Err(error) => return Err(error),
     };
-    // A server that repeats the address that it was asked under must not bring it into an error.
-    let body = body.trim().replace(webhook.expose(), "***");
+    let body = without_address(body.trim(), webhook);
     if status.is_success() {
         // A success that says something else, such as `invalid_payload`, is none.
         return if says_ok(&body) {
@@ -106,6 +107,20 @@ async fn judge(answer: Response, webhook: &Secret, tries: &str) -> Result<()> {
     })
 }
 
+/// An answer may repeat the address that it was asked under, whole or in part; that must not get into an error.
+fn without_address(body: &str, webhook: &Secret) -> String {
+    let address = webhook.expose();
+    let mut parts: Vec<&str> =
+        address.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST_TOKEN).collect();
+    // The host is no secret; and what holds another part goes before it.
+    if let Some(host) = address.split("://").nth(1).and_then(|rest| rest.split('/').next()) {
+        parts.retain(|part| *part != host);
+    }
+    parts.push(address);
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts.iter().fold(body.to_owned(), |body, part| body.replace(part, "***"))
+}
+
 /// `ok`, as Slack and Mattermost say; nothing; or JSON that says so.
 fn says_ok(body: &str) -> bool {
     body.is_empty()
@@ -127,4 +142,32 @@ async fn beginning(mut answer: Response) -> Result<String> {
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_loses_the_address_whole_and_in_part() {
+        let webhook = Secret::new("https://hooks.example.org/services/T0/B0/token-abc?key=key-12345");
+        for (body, safe) in [
+            ("https://hooks.example.org/services/T0/B0/token-abc?key=key-12345 is gone", "*** is gone"),
+            ("no hook at /services/T0/B0/token-abc", "no hook at /***/T0/B0/***"),
+            ("bad key key-12345 at hooks.example.org", "bad key *** at hooks.example.org"),
+            ("no_service", "no_service"),
+        ] {
+            assert_eq!(without_address(body, &webhook), safe);
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_says_so_is_a_success() {
+        for body in ["ok", "OK", "", r#"{"ok":true}"#, r#"{"success":true}"#] {
+            assert!(says_ok(body), "{body}");
+        }
+        for body in ["invalid_payload", "okay", r#"{"ok":false}"#, "<html>sign in</html>"] {
+            assert!(!says_ok(body), "{body}");
+        }
+    }
 }
