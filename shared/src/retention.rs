@@ -148,12 +148,11 @@ pub fn plan(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &Ti
 fn by_windows(rest: &[&Candidate], policy: &Policy, windows: &Windows, zone: &TimeZone) -> Vec<Decision> {
     let mut kept_for: Vec<Option<Slot>> = vec![None; rest.len()];
     let mut beaten_in: Vec<Option<Slot>> = vec![None; rest.len()];
-    for (newest, oldest, slot_of) in windows.slotted() {
+    for window in windows.slotted() {
         let mut taken = HashSet::new();
         for (at, candidate) in rest.iter().enumerate() {
             // A backup at the seam of two windows is judged in both, and goes when either says so.
-            if candidate.date <= newest && candidate.date >= oldest {
-                let slot = slot_of(zone.to_datetime(candidate.date).date());
+            if let Some(slot) = window.slot(candidate.date, zone) {
                 let side = if taken.insert(slot) { &mut kept_for } else { &mut beaten_in };
                 side[at].get_or_insert(slot);
             }

@@ -1,11 +1,11 @@
 //! The calendar of retention: where the windows end, and in which slot of a window a moment falls.
 //!
 //! The arithmetic is that of PHP, by which `spatie/laravel-backup` counts: days and weeks keep the time of day in the
-//! zone (one that does not exist there moves an hour ahead); months and years keep the day of the month and flow over,
+//! zone (one that does not exist there moves an hour ahead, of one that happens twice the offset decides); months and years keep the day of the month and flow over,
 //! so that 31 March minus one month is 31 February, which is 3 March.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 
 use super::{Policy, Slot};
@@ -32,14 +32,35 @@ impl Windows {
         Self { all, daily, weekly, monthly, yearly }
     }
 
-    /// The windows that keep one backup per slot: newest moment, oldest moment, and how a day names its slot.
-    pub(super) fn slotted(&self) -> [(Timestamp, Timestamp, fn(Date) -> Slot); 4] {
+    /// The windows that keep one backup per slot, from the newest to the oldest.
+    pub(super) fn slotted(&self) -> [Window; 4] {
+        let week = |day: Date| Slot::Week { year: day.year(), week: day.iso_week_date().week() };
+        let month = |day: Date| Slot::Month { year: day.year(), month: day.month() };
         [
-            (self.all, self.daily, Slot::Day),
-            (self.daily, self.weekly, |day| Slot::Week { year: day.year(), week: day.iso_week_date().week() }),
-            (self.weekly, self.monthly, |day| Slot::Month { year: day.year(), month: day.month() }),
-            (self.monthly, self.yearly, |day| Slot::Year(day.year())),
+            Window { newest: self.all, oldest: self.daily, slot_of: Slot::Day },
+            Window { newest: self.daily, oldest: self.weekly, slot_of: week },
+            Window { newest: self.weekly, oldest: self.monthly, slot_of: month },
+            Window { newest: self.monthly, oldest: self.yearly, slot_of: |day| Slot::Year(day.year()) },
         ]
+    }
+}
+
+/// A window that keeps one backup per slot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Where it begins; included.
+    pub(super) newest: Timestamp,
+    /// Where it ends; included.
+    pub(super) oldest: Timestamp,
+    /// In which slot a day falls.
+    pub(super) slot_of: fn(Date) -> Slot,
+}
+
+impl Window {
+    /// The slot of a moment; `None` when it lies outside.
+    pub(super) fn slot(&self, moment: Timestamp, zone: &TimeZone) -> Option<Slot> {
+        let inside = moment <= self.newest && moment >= self.oldest;
+        inside.then(|| (self.slot_of)(zone.to_datetime(moment).date()))
     }
 }
 
@@ -49,9 +70,15 @@ fn back(at: Timestamp, zone: &TimeZone, count: u32, step: fn(DateTime, i64) -> O
     if count == 0 {
         return at;
     }
-    step(zone.to_datetime(at), i64::from(count))
-        .and_then(|local| zone.to_timestamp(local).ok())
-        .unwrap_or(Timestamp::MIN)
+    let moment = || {
+        let found = zone.to_ambiguous_timestamp(step(zone.to_datetime(at), i64::from(count))?);
+        match found.offset() {
+            // Of an hour that happens twice, the one with the offset from which the step was made.
+            AmbiguousOffset::Fold { after, .. } if after == zone.to_offset(at) => found.later().ok(),
+            _ => found.compatible().ok(),
+        }
+    };
+    moment().unwrap_or(Timestamp::MIN)
 }
 
 fn days(at: DateTime, count: i64) -> Option<DateTime> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::retention::windows::Window;
 
 /// A backup every night at 02:00 (but for every eleventh, which was missed), cleaned up every night at 02:30.
 fn nights(zone: &TimeZone, policy: &Policy, mut look: impl FnMut(Timestamp, &[Candidate])) {
@@ -23,11 +24,8 @@ fn nights(zone: &TimeZone, policy: &Policy, mut look: impl FnMut(Timestamp, &[Ca
 }
 
 /// How many of `there` each slot of a window holds that has lain wholly in the window and wholly in the simulation.
-fn whole_slots(
-    (newest, oldest, slot_of): (Timestamp, Timestamp, fn(jiff::civil::Date) -> Slot),
-    zone: &TimeZone,
-    there: &[Candidate],
-) -> BTreeMap<String, usize> {
+fn whole_slots(window: &Window, zone: &TimeZone, there: &[Candidate]) -> BTreeMap<String, usize> {
+    let Window { newest, oldest, slot_of } = *window;
     let start = at("2024-01-02T00:00:00Z");
     let slot = |date: Timestamp| slot_of(zone.to_datetime(date).date()).to_string();
     // All days of the window, less the two slots that it cuts and those that began before the simulation.
@@ -60,12 +58,12 @@ fn over_ten_years_every_week_month_and_year_keeps_exactly_one_until_it_is_too_ol
             let windows = Windows::new(&policy, now, &zone).slotted();
             // Days may have been missed; weeks, months and years may not.
             for window in &windows[1..] {
-                for (slot, count) in whole_slots(*window, &zone, there) {
+                for (slot, count) in whole_slots(window, &zone, there) {
                     assert_eq!(count, 1, "{slot} at {now} in {zone_name}");
                     checked += 1;
                 }
             }
-            for (slot, count) in whole_slots(windows[0], &zone, there) {
+            for (slot, count) in whole_slots(&windows[0], &zone, there) {
                 assert!(count <= 1, "{slot} at {now} in {zone_name}");
             }
         });
