@@ -104,7 +104,9 @@ fn words(error: &(dyn StdError + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let text = error.to_string().lines().next().unwrap_or_default().to_owned();
+        // The SDK lists on further lines where it looked for credentials.
+        let text = error.to_string();
+        let text = text.lines().next().unwrap_or_default().trim_end_matches(" Attempted:").to_owned();
         if words.last() != Some(&text) {
             words.push(text);
         }
