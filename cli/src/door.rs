@@ -9,7 +9,6 @@ use nightvault_core::operation::{self, Context, Failed};
 use nightvault_core::progress::Progress;
 use nightvault_core::{Class, Error, Result};
 use serde::Serialize;
-use tokio::sync::Notify;
 
 use crate::args::{self, Command};
 use crate::demo;
@@ -120,14 +119,12 @@ impl Door<'_> {
 
     /// The first Ctrl-C (or SIGTERM, with which containers are stopped) ends the run in order, the second at once.
     fn listen(&self, context: &Context) {
-        let interrupt = Arc::clone(&context.interrupt);
+        let interrupt = context.interrupt.clone();
         let progress = self.progress.clone();
         tokio::spawn(async move {
             asked_to_stop().await;
             progress.suspend(|| output::note("stopping: what was begun is being aborted; once more ends at once"));
-            // Whoever waits now is told, and one who begins to wait later too.
-            interrupt.notify_waiters();
-            interrupt.notify_one();
+            interrupt.cancel();
             asked_to_stop().await;
             std::process::exit(130);
         });
@@ -155,6 +152,6 @@ fn context() -> Context {
         now: Timestamp::now(),
         deadline: None,
         progress: Arc::new(Progress::default()),
-        interrupt: Arc::new(Notify::new()),
+        interrupt: Default::default(),
     }
 }

@@ -14,6 +14,7 @@ pub use monitor::monitor;
 pub use request::{Event, Only};
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +42,8 @@ impl Context {
     /// Runs `work` unless the deadline comes or a person interrupts first; what is then dropped must be undone by the
     /// caller.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        // The steps' own types are nested too deep for the compiler to lay out in one piece.
+        let work: Pin<Box<dyn Future<Output = Result<T>> + '_>> = Box::pin(work);
         let deadline = async {
             match self.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,

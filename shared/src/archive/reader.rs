@@ -138,14 +138,3 @@ async fn check_size(store: &Arc<dyn Store>, object: &Object) -> Result<()> {
 fn joined<T>(result: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
     result.unwrap_or_else(|e| Err(Error::bug("the reading thread ended early").because(e)))
 }
-
-/// Writes the contents of one entry into `into`, authenticated before the call returns; returns how many bytes.
-pub async fn extract(
-    _store: Arc<dyn Store>,
-    _object: &Object,
-    _password: &Secret,
-    _entry: &str,
-    _into: &mut (dyn std::io::Write + Send),
-) -> Result<u64> {
-    Err(Error::bug("the reader is not built yet"))
-}

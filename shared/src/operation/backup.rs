@@ -24,7 +24,7 @@ use crate::archive::{ArchiveOptions, ArchiveSummary, ArchiveWriter};
 use crate::catalog::BackupKey;
 use crate::environment::Environment;
 use crate::operation::{Context, Event, Failed};
-use crate::report::{BackupReport, BackupStatus, DiskReport, SourceReport};
+use crate::report::{BackupReport, BackupStatus, SourceReport};
 use crate::secret::Secret;
 use crate::{Class, Error, Result, notify};
 
@@ -82,9 +82,8 @@ async fn run(
     // Until the first byte is written there is nothing to undo: a stop simply ends the preparation.
     let password = context.unless_stopped(environment.archive_password()).await?;
     let selection = context.unless_stopped(Selection::make(environment, event)).await?;
-    let mut lanes = context
-        .unless_stopped(FanOut::reach(&selection.stores, &key, date, &password, &mut report.disks))
-        .await?;
+    let mut lanes =
+        context.unless_stopped(FanOut::reach(&selection.stores, &key, date, &password, &mut report.disks)).await?;
     if lanes.is_empty() {
         report.status = BackupStatus::AlreadyDone;
         return conclude(report, lanes);
@@ -146,11 +145,8 @@ async fn write_archive(
     lanes: &mut FanOut,
 ) -> Result<(ArchiveSummary, Vec<SourceReport>)> {
     let config = environment.config();
-    let options = ArchiveOptions {
-        compression: config.compression,
-        workers: config.workers,
-        max_entries: config.max_files,
-    };
+    let options =
+        ArchiveOptions { compression: config.compression, workers: config.workers, max_entries: config.max_files };
     let begun = Instant::now();
     let mut archive = ArchiveWriter::new(lanes, password, &options)?;
     let Dumped { databases, files, sources } = dump::write(selection, config, context, &mut archive).await?;

@@ -60,8 +60,7 @@ async fn run(
     let stores = pick(environment.stores(), &event.disks, |store| store.disk().to_owned(), "disk")?;
     let now = event.at.unwrap_or(context.now);
     let dry_run = event.only_plans();
-    let cleaned =
-        join_all(stores.iter().map(|store| clean_disk(environment, store, now, dry_run, context))).await;
+    let cleaned = join_all(stores.iter().map(|store| clean_disk(environment, store, now, dry_run, context))).await;
 
     let mut first_error = None;
     let mut disks = Vec::new();
@@ -92,14 +91,15 @@ async fn clean_disk(
     context: &Context,
 ) -> (DiskCleanup, Option<Error>) {
     let mut report = DiskCleanup { disk: store.disk().to_owned(), ..DiskCleanup::default() };
-    let result = async {
+    let result: Result<()> = async {
         let plan = context.unless_stopped(plan_disk(environment, &**store, now, &mut report)).await?;
         if dry_run {
             return Ok(());
         }
         refuse_while_backups_fail(&plan, now, environment)?;
         context.unless_stopped(apply(&plan, &**store, &mut report)).await?;
-        let stale = store.abort_stale(&folder(environment), now - STALE_UPLOAD_AGE);
+        let folder = format!("{}/", environment.config().name);
+        let stale = store.abort_stale(&folder, now - STALE_UPLOAD_AGE);
         report.aborted_uploads = context.unless_stopped(stale).await?;
         Ok(())
     }
@@ -168,8 +168,4 @@ fn refuse_while_backups_fail(plan: &Plan, now: Timestamp, environment: &Environm
         }
         _ => Ok(()),
     }
-}
-
-fn folder(environment: &Environment) -> String {
-    format!("{}/", environment.config().name)
 }

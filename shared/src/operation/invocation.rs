@@ -13,6 +13,7 @@
 //!
 //! An operation logs how it ended itself; what is refused before it begins is logged here.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
@@ -71,7 +72,10 @@ pub async fn answer<R: Serialize>(
     let environment = environment.as_ref().map_err(refused)?;
     let event = event(payload).map_err(|error| refused(&error))?;
     let context = context(now, ends).map_err(|error| refused(&error))?;
-    match operation(environment, &event, &context).await {
+    // An operation's own type is nested too deep for the compiler to lay out within the runtime's.
+    let running: Pin<Box<dyn Future<Output = Result<R, Failed<R>>> + '_>> =
+        Box::pin(operation(environment, &event, &context));
+    match running.await {
         Ok(report) => small(&report).map_err(|error| refused(&error)),
         Err(failed) => Err(Failure::from(&failed.error)),
     }

@@ -30,7 +30,8 @@ pub async fn list(environment: &Environment, event: &Event, context: &Context) -
     let password = environment.archive_password().await;
     let disks = context
         .unless_stopped(async {
-            Ok(join_all(stores.iter().map(|store| list_disk(environment, store, password.as_ref().ok(), context))).await)
+            Ok(join_all(stores.iter().map(|store| list_disk(environment, store, password.as_ref().ok(), context)))
+                .await)
         })
         .await?;
     Ok(ListReport { name: config.name.clone(), now: context.now, disks })

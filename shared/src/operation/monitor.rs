@@ -12,9 +12,9 @@ use crate::health::{self, DiskFacts, Status, TailFacts};
 use crate::operation::backup::pick;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{DiskHealth, MonitorReport};
+use crate::retention::Candidate;
 use crate::secret::Secret;
 use crate::store::Store;
-use crate::retention::Candidate;
 use crate::{Class, Error, notify};
 
 /// Checks the backups of every monitored disk and tells whoever wants to know.
@@ -29,8 +29,7 @@ pub async fn monitor(
     let begun = Instant::now();
     let stores = pick(environment.monitor_stores(), &event.disks, |store| store.disk().to_owned(), "disk")?;
     let password = environment.archive_password().await;
-    let disks =
-        join_all(stores.iter().map(|store| check_disk(environment, store, password.as_ref(), context))).await;
+    let disks = join_all(stores.iter().map(|store| check_disk(environment, store, password.as_ref(), context))).await;
 
     let healthy = disks.iter().all(|disk| disk.healthy);
     let mut report = MonitorReport {
@@ -86,9 +85,7 @@ async fn gather(
     facts.backups = catalog.backups.iter().map(Candidate::from).collect();
     if let Some(newest) = catalog.newest(context.now) {
         let tail = match password {
-            Ok(password) => {
-                context.unless_stopped(reader::read_tail(store.clone(), &newest.object, password)).await
-            }
+            Ok(password) => context.unless_stopped(reader::read_tail(store.clone(), &newest.object, password)).await,
             Err(error) => Err(Error::new(error.class(), error.chain())),
         };
         facts.newest_tail = Some(match tail {

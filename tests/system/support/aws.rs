@@ -18,7 +18,7 @@ pub(crate) fn endpoint() -> String {
 }
 
 /// What tells the played services which account and region a request means; they check no signature.
-const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/eu-central-1/ses/aws4_request, \
+pub(crate) const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/eu-central-1/ses/aws4_request, \
                              SignedHeaders=host, Signature=00";
 
 /// Verifies an address or domain in SES, so that it may send and be sent to.

@@ -130,6 +130,8 @@ pub(crate) fn extract(archive: &Path) -> TempDir {
     let password = format!("-p{PASSWORD}");
     let test = program::stdout(Command::new("7z").args(["t", &password]).arg(archive));
     assert!(test.contains("Everything is Ok"), "{test}");
-    program::stdout(Command::new("7z").args(["x", "-y", &password]).arg(format!("-o{}", folder.path().display())).arg(archive));
+    program::stdout(
+        Command::new("7z").args(["x", "-y", &password]).arg(format!("-o{}", folder.path().display())).arg(archive),
+    );
     folder
 }

@@ -7,12 +7,15 @@ use jiff::Timestamp;
 
 use super::selection::{NamedDatabase, Selection, engine};
 use crate::archive::manifest::{DatabaseManifest, FORMAT_VERSION, FilesManifest, IndexRef, Manifest};
-use crate::archive::{ArchiveWriter, EntryMeta, PIECE_BYTES};
+use crate::archive::{ArchiveWriter, EntryMeta};
 use crate::config::{Compression, Config, DatabaseConfig, FileSetConfig};
 use crate::operation::Context;
 use crate::report::SourceReport;
 use crate::source::{DumpLimits, DumpWriter, files, mysql, postgres, sqlite};
 use crate::{Error, Result};
+
+/// A regular file that its owner alone may read: a dump taken out of an archive is a database in plain text.
+const DUMP_MODE: u32 = 0o100_600;
 
 /// What was read, for the manifest and for the report.
 pub(super) struct Dumped {
@@ -36,9 +39,12 @@ pub(super) async fn check(selection: &Selection, config: &Config) -> Result<()> 
         checked.map_err(|error| error.context(format!("database {}", database.name)))
     }))
     .await;
-    let files = join_all(selection.files.iter().map(async |set| {
-        files::check(set).await.map_err(|error| error.context(format!("files {}", set.name)))
-    }))
+    let files = join_all(
+        selection
+            .files
+            .iter()
+            .map(async |set| files::check(set).await.map_err(|error| error.context(format!("files {}", set.name)))),
+    )
     .await;
 
     let mut problems = databases.into_iter().chain(files).filter_map(Result::err);
@@ -95,7 +101,7 @@ async fn write_database(
 ) -> Result<(DatabaseManifest, SourceReport)> {
     let begun = Instant::now();
     context.progress.set_current(format!("{} ({})", database.name, engine(&database.config)));
-    archive.start_entry(&database.entry, EntryMeta::file(context.now)).await?;
+    archive.start_entry(&database.entry, EntryMeta { mode: DUMP_MODE, modified: context.now.as_second() }).await?;
     let mut out = DumpWriter::new(archive, &context.progress);
     let dump = match &database.config {
         DatabaseConfig::Postgres(server) => postgres::dump(server, limits, &mut out).await?,
@@ -157,7 +163,7 @@ fn source_report(name: &str, kind: &str, took: Duration, raw_bytes: u64, stored_
     }
 }
 
-/// The manifest of what was read; the archive adds what it knows itself, the index.
+/// The manifest of what was read; the archive fills in what it knows itself, index and piece size.
 pub(super) fn manifest(
     config: &Config,
     key: &str,
@@ -183,7 +189,7 @@ pub(super) fn manifest(
             Compression::Store => "store",
         }
         .to_owned(),
-        piece_bytes: PIECE_BYTES,
+        piece_bytes: 0,
         index: IndexRef { entries: 0, bytes: 0, sha256: String::new() },
     }
 }
