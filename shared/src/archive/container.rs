@@ -237,8 +237,8 @@ fn dos_time(seconds: i64) -> (u16, u16) {
     let time = TimeZone::UTC.to_datetime(time);
     let pack = |value: i8| value as u16;
     (
-        pack(time.hour()) << 11 | pack(time.minute()) << 5 | pack(time.second()) / 2,
-        (time.year() as u16 - 1980) << 9 | pack(time.month()) << 5 | pack(time.day()),
+        (pack(time.hour()) << 11) + (pack(time.minute()) << 5) + pack(time.second()) / 2,
+        ((time.year() as u16 - 1980) << 9) + (pack(time.month()) << 5) + pack(time.day()),
     )
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Refused by name: a wrong password, a copy under another key, a newer format, and every kind of damage.
 
-mod blocks;
+pub(crate) mod blocks;
 mod check;
 mod open;
 mod scan;
@@ -24,7 +24,7 @@ use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
 
 use blocks::{Access, Blocks};
-use open::Opened;
+pub(crate) use open::Opened;
 
 /// What the end of an archive tells.
 #[derive(Debug, Clone)]

@@ -214,3 +214,19 @@ pub(crate) fn zip_error(blocks: &Blocks, what: &str, error: ZipError) -> Error {
         (None, error) => Error::corrupt(format!("{what} is damaged")).because(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_by_its_number_whatever_else_it_holds() {
+        let error = parse_manifest(br#"{"format_version":2,"shape":"round"}"#, "k").unwrap_err();
+        assert_eq!(error.class(), Class::Unsupported);
+        assert_eq!(error.to_string(), "the archive has format 2; this program reads 1");
+        for text in ["", "{}", "[1]", r#"{"format_version":0}"#, r#"{"format_version":"1"}"#, r#"{"format_version":1}"#]
+        {
+            assert_eq!(parse_manifest(text.as_bytes(), "k").unwrap_err().class(), Class::Corrupt, "{text}");
+        }
+    }
+}
