@@ -1,6 +1,7 @@
 //! Secrets from AWS Secrets Manager (played by ministack), as the built command fetches them.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
@@ -45,6 +46,26 @@ async fn call(action: &str, body: Value) {
     assert!(status.is_success(), "{action}: {status}: {}", response.text().await.unwrap_or_default());
 }
 
+/// Makes a secret whose name no other test has; returns the name.
+async fn create(nightvault: &Nightvault, text: &str) -> String {
+    let unique = nightvault.folder().file_name().expect("a temporary folder has a name").to_string_lossy();
+    let name = format!("{unique}/secret");
+    call("CreateSecret", json!({"Name": name, "SecretString": text, "ClientRequestToken": token()})).await;
+    name
+}
+
+async fn delete(name: &str) {
+    call("DeleteSecret", json!({"SecretId": name, "ForceDeleteWithoutRecovery": true})).await;
+}
+
+/// What makes a repeated request the same one; each of ours is another.
+fn token() -> String {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{number:032}", std::process::id())
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// Whether 7-Zip opens the archive of a key with this password.
 fn opens(nightvault: &Nightvault, key: &str, password: &str) -> bool {
     let archive = nightvault.archive(key);
@@ -57,21 +78,13 @@ fn opens(nightvault: &Nightvault, key: &str, password: &str) -> bool {
 #[tokio::test]
 async fn a_rotated_password_is_used_by_the_very_next_backup() {
     let mut nightvault = installation("rotated");
-    call(
-        "CreateSecret",
-        json!({"Name": "rotated/password", "SecretString": FIRST, "ClientRequestToken": "a".repeat(32)}),
-    )
-    .await;
-    nightvault.set("BACKUP_ARCHIVE_PASSWORD_SECRET", "rotated/password");
+    let name = create(&nightvault, FIRST).await;
+    nightvault.set("BACKUP_ARCHIVE_PASSWORD_SECRET", &name);
 
     let first = nightvault.ok(&["run", "--scheduled-time", "2024-01-15T02:00:00Z"]);
     // The form that the console gives to key and value.
     let string = json!({ "password": SECOND }).to_string();
-    call(
-        "PutSecretValue",
-        json!({"SecretId": "rotated/password", "SecretString": string, "ClientRequestToken": "b".repeat(32)}),
-    )
-    .await;
+    call("PutSecretValue", json!({"SecretId": name, "SecretString": string, "ClientRequestToken": token()})).await;
     let second = nightvault.ok(&["run", "--scheduled-time", "2024-01-16T02:00:00Z"]);
 
     for (report, right, wrong) in [(first, FIRST, SECOND), (second, SECOND, FIRST)] {
@@ -79,21 +92,19 @@ async fn a_rotated_password_is_used_by_the_very_next_backup() {
         assert!(opens(&nightvault, key, right), "{key} should open with {right}");
         assert!(!opens(&nightvault, key, wrong), "{key} should not open with {wrong}");
     }
+    delete(&name).await;
 }
 
 #[tokio::test]
 async fn a_password_in_a_secret_is_held_to_the_same_rules() {
     let mut nightvault = installation("weak");
-    call(
-        "CreateSecret",
-        json!({"Name": "weak/password", "SecretString": "canary", "ClientRequestToken": "c".repeat(32)}),
-    )
-    .await;
-    nightvault.set("BACKUP_ARCHIVE_PASSWORD_SECRET", "weak/password");
+    let name = create(&nightvault, "canary").await;
+    nightvault.set("BACKUP_ARCHIVE_PASSWORD_SECRET", &name);
     let said = nightvault.fails(2, &["run"]);
-    assert!(said.stderr.contains("weak/password") && said.stderr.contains("fewer than 32"), "{said:?}");
+    assert!(said.stderr.contains(&name) && said.stderr.contains("fewer than 32"), "{said:?}");
     assert!(!said.all().contains("canary"), "{said:?}");
     assert!(!nightvault.vault().exists(), "nothing may be stored");
+    delete(&name).await;
 }
 
 #[test]
@@ -116,14 +127,11 @@ fn without_credentials_the_run_says_so_and_stores_nothing() {
 #[tokio::test]
 async fn a_database_secret_without_its_fields_is_refused_by_name_and_not_quoted() {
     let mut nightvault = installation("fieldless");
-    nightvault.set("BACKUP_ARCHIVE_PASSWORD", FIRST).set("DATABASE_SECRET", "fieldless/database");
     let string = json!({ "username": "u", "password": "canary", "engine": "postgres" }).to_string();
-    call(
-        "CreateSecret",
-        json!({"Name": "fieldless/database", "SecretString": string, "ClientRequestToken": "d".repeat(32)}),
-    )
-    .await;
+    let name = create(&nightvault, &string).await;
+    nightvault.set("BACKUP_ARCHIVE_PASSWORD", FIRST).set("DATABASE_SECRET", &name);
     let said = nightvault.fails(2, &["run"]);
-    assert!(said.stderr.contains("fieldless/database") && said.stderr.contains("\"host\""), "{said:?}");
+    assert!(said.stderr.contains(&name) && said.stderr.contains("\"host\""), "{said:?}");
     assert!(!said.all().contains("canary"), "{said:?}");
+    delete(&name).await;
 }
