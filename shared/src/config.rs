@@ -2,7 +2,7 @@
 //!
 //! What was written (`raw::Raw`, one look-up per variable) becomes one [`Config`] with every default resolved; nothing
 //! below the doors reads the environment. [`load`] names every wrong variable at once, each with what is wrong and what
-//! it takes. An empty variable counts as unset. Values of secrets never stand in an error, a warning or [`describe`].
+//! it takes. An empty variable counts as unset. Values of secrets never stand in an error, a warning or [`describe()`].
 //! Nothing here touches the file system, the network or a clock.
 //!
 //! | variable | takes | default |
