@@ -14,6 +14,7 @@ Exit codes:
   2  wrong usage or configuration; nothing was changed
   3  an archive is corrupt, or the password does not open it
   4  something that was found cannot be dumped faithfully, and was refused
+  130  ended at once by a second Ctrl-C; the first one ends a run in order, with its upload aborted (1)
 
 The configuration comes from environment variables; `nightvault config` shows what they come to.";
 
