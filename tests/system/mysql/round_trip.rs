@@ -44,3 +44,23 @@ async fn each_section_is_where_the_manifest_says() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_kind_of_object_comes_back() {
+    let everything = Scratch::seeded("everything", "everything.sql");
+    let dump = assert_round_trip(&everything).await;
+    let counts: Vec<_> = dump.objects.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    let expected = [
+        ("event", 2),
+        ("function", 2),
+        ("package", 1),
+        ("package body", 1),
+        ("procedure", 4),
+        ("sequence", 2),
+        ("table", 11),
+        ("trigger", 4),
+        ("view", 6),
+    ];
+    assert_eq!(counts, expected);
+    assert!(dump.snapshot["definers"].contains("no`body@%.example.com"), "{}", dump.snapshot["definers"]);
+}

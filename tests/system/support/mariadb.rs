@@ -36,7 +36,9 @@ impl Scratch {
     pub(crate) fn seeded(label: &str, script: &str) -> Self {
         let database = Self::new(label);
         let path = format!("{}/data/mysql/{script}", env!("CARGO_MANIFEST_DIR"));
-        database.run(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")));
+        let script = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let output = client(Some(&database.name), &script);
+        assert!(output.status.success(), "{path} failed: {}", program::text(&output));
         database
     }
 

@@ -1,0 +1,120 @@
+-- One object of every kind that MariaDB 10.11 has, with the traps that each has.
+SET NAMES utf8mb4;
+SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00';
+
+CREATE SEQUENCE invoice_numbers START WITH 1000 INCREMENT BY 5 MINVALUE 10 MAXVALUE 100000 CACHE 20 CYCLE;
+SELECT NEXTVAL(invoice_numbers), NEXTVAL(invoice_numbers);
+CREATE SEQUENCE downwards START WITH -1 INCREMENT BY -1 MINVALUE -100 MAXVALUE -1 NOCACHE;
+DO NEXTVAL(downwards);
+
+CREATE TABLE invoices (
+  id INT NOT NULL DEFAULT NEXTVAL(invoice_numbers) PRIMARY KEY,
+  code CHAR(36) NOT NULL DEFAULT UUID(),
+  due DATE NOT NULL DEFAULT (CURRENT_DATE + INTERVAL 30 DAY),
+  total DECIMAL(10, 2) NOT NULL CHECK (total >= 0),
+  vat DECIMAL(10, 2) AS (total * 0.19) PERSISTENT,
+  gross DECIMAL(10, 2) AS (total * 1.19) VIRTUAL INVISIBLE,
+  hidden_note VARCHAR(50) INVISIBLE DEFAULT 'it''s \\ hidden',
+  CONSTRAINT small CHECK (total < 1000000),
+  UNIQUE KEY (code) USING HASH,
+  KEY by_total (total) COMMENT 'an index; with "quotes" \\ and ''more''' IGNORED,
+  KEY by_vat (vat)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC COMMENT='line one\nline two \\! touch /tmp/x';
+INSERT INTO invoices (id, code, due, total, hidden_note) VALUES (0, 'a', '2026-01-01', 10, 'seen'), (5, 'b', '2026-01-02', 20.55, NULL);
+
+CREATE TABLE `weird ``name
+\! touch PWNED
+-- x` (`col ``1
+x` INT PRIMARY KEY, `\! y` TEXT) ENGINE=InnoDB;
+INSERT INTO `weird ``name
+\! touch PWNED
+-- x` VALUES (1, '\\! touch PWNED\n\\! touch PWNED');
+
+CREATE TABLE prices (id INT PRIMARY KEY, price INT) ENGINE=InnoDB WITH SYSTEM VERSIONING;
+SET @@timestamp = 1700000000.5; INSERT INTO prices VALUES (1, 10), (2, 20);
+SET @@timestamp = 1700000100; UPDATE prices SET price = 11 WHERE id = 1; DELETE FROM prices WHERE id = 2;
+SET @@timestamp = 1700000200; UPDATE prices SET price = 12 WHERE id = 1;
+SET @@timestamp = DEFAULT;
+CREATE TABLE prices2 (
+  id INT, price INT, rs TIMESTAMP(6) GENERATED ALWAYS AS ROW START, re TIMESTAMP(6) GENERATED ALWAYS AS ROW END INVISIBLE,
+  note TEXT WITHOUT SYSTEM VERSIONING, PERIOD FOR SYSTEM_TIME (rs, re), KEY (id)
+) ENGINE=InnoDB WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME (PARTITION p0 HISTORY, PARTITION pn CURRENT);
+SET @@timestamp = 1700000000; INSERT INTO prices2 (id, price) VALUES (1, 10), (2, 20);
+SET @@timestamp = 1700000100; UPDATE prices2 SET price = 11;
+SET @@timestamp = DEFAULT;
+
+CREATE TABLE stays (room INT, s DATE, e DATE, PERIOD FOR stay (s, e), PRIMARY KEY (room, stay WITHOUT OVERLAPS)) ENGINE=InnoDB;
+INSERT INTO stays VALUES (1, '2026-01-01', '2026-01-05'), (1, '2026-01-05', '2026-01-06');
+
+CREATE TABLE by_list (id INT, kind INT, KEY (kind)) ENGINE=InnoDB
+  PARTITION BY LIST (kind) (PARTITION pnull VALUES IN (NULL, 0), PARTITION p1 VALUES IN (1, 2), PARTITION prest DEFAULT);
+INSERT INTO by_list VALUES (1, NULL), (2, 1), (3, 99), (4, 0);
+CREATE TABLE by_range (id INT, at DATE, PRIMARY KEY (id, at)) ENGINE=InnoDB
+  PARTITION BY RANGE (YEAR(at)) SUBPARTITION BY HASH (id) SUBPARTITIONS 2
+  (PARTITION p2024 VALUES LESS THAN (2025), PARTITION pmax VALUES LESS THAN MAXVALUE COMMENT 'it''s the rest');
+INSERT INTO by_range VALUES (3, '2024-05-05'), (1, '2026-05-05'), (2, '2020-01-01');
+
+CREATE TABLE places (id INT PRIMARY KEY, at POINT REF_SYSTEM_ID=4326 NOT NULL, SPATIAL KEY (at), t TEXT, FULLTEXT KEY (t)) ENGINE=InnoDB;
+INSERT INTO places VALUES (1, ST_GeomFromText('POINT(13.4 52.5)', 4326), 'Berlin');
+CREATE TABLE small_pages (id INT PRIMARY KEY, t TEXT) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8 CHARSET=latin1;
+INSERT INTO small_pages VALUES (1, REPEAT('ü', 100));
+CREATE TABLE old_text (id INT PRIMARY KEY, t VARCHAR(20) DEFAULT 'ü€') ENGINE=InnoDB CHARSET=latin1;
+CREATE TABLE parents (id INT PRIMARY KEY, child INT, FOREIGN KEY (child) REFERENCES parents (id)) ENGINE=InnoDB;
+INSERT INTO parents VALUES (0, NULL), (1, 0);
+
+-- Views on views, against the alphabet, with a function, under another character set.
+CREATE FUNCTION twice(x DECIMAL(10, 2)) RETURNS DECIMAL(10, 2) DETERMINISTIC NO SQL COMMENT 'doubles; it''s true' RETURN x * 2;
+CREATE VIEW z_base AS SELECT id, total, gross, twice(total) AS doubled FROM invoices;
+CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW a_top AS SELECT `z_base`.`id` AS `m_middle`, doubled FROM z_base WITH CASCADED CHECK OPTION;
+CREATE VIEW m_middle AS SELECT m_middle AS `weird ``col`, 'ü' AS u FROM a_top;
+CREATE VIEW where_am_i AS SELECT ST_X(at) AS x, ST_AsText(p) AS p FROM (SELECT at, at AS p FROM places) AS d;
+CREATE VIEW b_where AS SELECT ST_X(ST_GeomFromText(p)) AS x2 FROM where_am_i;
+SET NAMES latin1;
+CREATE VIEW latin_view AS SELECT 'm�ller' AS name;
+SET NAMES utf8mb4;
+
+DELIMITER $$
+CREATE TRIGGER first_before BEFORE INSERT ON parents FOR EACH ROW SET NEW.child = COALESCE(NEW.child, 0)$$
+CREATE TRIGGER zero_before BEFORE INSERT ON parents FOR EACH ROW PRECEDES first_before
+BEGIN
+  -- ;; // a comment that ends in a delimiter $nightvault0$ ;;
+  SET @note = 'DELIMITER ;;
+DELIMITER ;;
+', @other = "it's \\ \" ;; //";
+END$$
+CREATE TRIGGER after_update AFTER UPDATE ON parents FOR EACH ROW
+BEGIN
+  IF NEW.id <> OLD.id THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'kein Schlüssel 😀'; END IF;
+END$$
+SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'$$
+CREATE TRIGGER ansi AFTER DELETE ON parents FOR EACH ROW SET @"quoted" = 'a\' || 'b'$$
+CREATE PROCEDURE "ansi proc"(IN "x" VARCHAR(10), OUT y TEXT CHARACTER SET latin1) READS SQL DATA SQL SECURITY INVOKER
+BEGIN
+  SELECT "total" INTO y FROM "invoices" WHERE code = x || '\';
+END$$
+SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE'$$
+CREATE PROCEDURE strict_proc() BEGIN DECLARE CONTINUE HANDLER FOR NOT FOUND BEGIN END; SELECT 1 /*! + 1 */; END$$
+CREATE DEFINER=`no``body`@`%.example.com` PROCEDURE of_nobody() SELECT CURRENT_USER()$$
+CREATE AGGREGATE FUNCTION total_length(x TEXT) RETURNS BIGINT
+BEGIN
+  DECLARE n BIGINT DEFAULT 0;
+  DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN n;
+  LOOP FETCH GROUP NEXT ROW; SET n = n + CHAR_LENGTH(x); END LOOP;
+END$$
+SET SESSION sql_mode = 'ORACLE'$$
+CREATE PACKAGE billing AS
+  FUNCTION vat(x NUMBER) RETURN NUMBER;
+END$$
+CREATE PACKAGE BODY billing AS
+  FUNCTION vat(x NUMBER) RETURN NUMBER AS BEGIN RETURN x * 0.19; END;
+END$$
+SET SESSION sql_mode = ''$$
+SET NAMES latin1$$
+CREATE PROCEDURE latin_proc() SELECT 'm�ller' AS name$$
+SET NAMES utf8mb4$$
+SET SESSION time_zone = 'SYSTEM'$$
+CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2026-01-01 03:00:00' ENDS '2036-01-01 03:00:00' ON COMPLETION PRESERVE
+  COMMENT 'it''s night' DO BEGIN DELETE FROM by_list WHERE id < 0; END$$
+SET SESSION time_zone = '+05:30'$$
+CREATE EVENT once ON SCHEDULE AT '2036-05-05 05:05:05' DISABLE DO SET @x = ';;'$$
+DELIMITER ;
