@@ -183,6 +183,35 @@ pub(super) fn unqualified_trigger(coded: &Coded, database: &str) -> Option<Vec<u
     Some(create)
 }
 
+/// The server writes a default's sequence with its database: `` nextval(`db`.`s`) ``. Restored elsewhere the table would
+/// draw its numbers from the original, so the database's name is taken out where it is this one.
+pub(super) fn unqualified_sequences(create: &str, database: &str) -> String {
+    let mut names = Names::new(create, "");
+    let mut cuts = Vec::new();
+    while let Some(token) = names.token() {
+        let is_call = is_word(token, |name| {
+            ["nextval", "lastval"].into_iter().any(|word| create[name.start..name.end].eq_ignore_ascii_case(word))
+        });
+        if !is_call {
+            continue;
+        }
+        let inside = names.at();
+        if let (Some(Err('(')), Some(Ok(schema)), Some(Err('.')), Some(Ok(sequence))) =
+            (names.token(), names.token(), names.token(), names.token())
+            && schema.text == database
+        {
+            cuts.push(schema.start..sequence.start);
+        } else {
+            names.back_to(inside);
+        }
+    }
+    let mut create = create.to_owned();
+    for cut in cuts.into_iter().rev() {
+        create.replace_range(cut, "");
+    }
+    create
+}
+
 fn is_word(token: Result<Name, char>, is: impl Fn(&Name) -> bool) -> bool {
     token.is_ok_and(|name| is(&name))
 }
@@ -225,6 +254,15 @@ mod tests {
         }
         assert_eq!(trigger("CREATE TRIGGER other.t BEFORE INSERT ON x FOR EACH ROW BEGIN END", ""), None);
         assert_eq!(trigger("CREATE EVENT e", ""), None);
+    }
+
+    #[test]
+    fn sequences_in_defaults_lose_the_name_of_their_own_database() {
+        let create = "CREATE TABLE `t` (\n  `nextval` int DEFAULT nextval(`clinic`.`s`) COMMENT 'nextval(`clinic`.`s`)',\n  \
+                      `b` int DEFAULT (1 + lastval(`clinic`.`s2`)),\n  `c` int DEFAULT nextval(`other`.`s`)\n)";
+        let expected = "CREATE TABLE `t` (\n  `nextval` int DEFAULT nextval(`s`) COMMENT 'nextval(`clinic`.`s`)',\n  \
+                        `b` int DEFAULT (1 + lastval(`s2`)),\n  `c` int DEFAULT nextval(`other`.`s`)\n)";
+        assert_eq!(unqualified_sequences(create, "clinic"), expected);
     }
 
     #[test]

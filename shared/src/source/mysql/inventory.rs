@@ -214,6 +214,7 @@ impl Reader {
     ) -> Result<()> {
         let quoted = identifier(&name);
         let create = session.one(&format!("SHOW CREATE TABLE {quoted}")).await?.text(1)?;
+        let create = super::emit::unqualified_sequences(&create, &session.database);
         let mut compressed = options.to_ascii_lowercase().contains("compress");
         let mut columns = Vec::new();
         let mut row_times = 0;
