@@ -1,5 +1,8 @@
 //! MySQL and MariaDB dumps, restored by the server's own client and compared with the original.
 
+mod consistency;
+mod hostile;
+mod refusals;
 mod round_trip;
 
 use nightvault_core::config::ServerDatabase;

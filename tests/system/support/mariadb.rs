@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nightvault_core::config::{ServerDatabase, TlsMode};
 use nightvault_core::secret::Secret;
 
+use sqlx::ConnectOptions;
+
 use super::{given, program};
 
 /// The password of the user `nightvault`: every character in it once broke a connection string somewhere.
@@ -204,9 +206,14 @@ pub(crate) fn run_as_root(database: Option<&str>, sql: &str) -> String {
 
 /// The `mariadb` client with `input`, stopped by the first error.
 pub(crate) fn client(database: Option<&str>, input: &[u8]) -> Output {
+    client_with(&["--default-character-set=utf8mb4"], database, input)
+}
+
+/// The same with options of its own.
+pub(crate) fn client_with(options: &[&str], database: Option<&str>, input: &[u8]) -> Output {
     let mut command = Command::new("mariadb");
     command.args(["--no-defaults", "--socket", &given("TEST_MARIADB_SOCKET"), "--user=root", "--skip-column-names"]);
-    command.args(["--max-allowed-packet=1G", "--default-character-set=utf8mb4"]).args(database);
+    command.arg("--max-allowed-packet=1G").args(options).args(database);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -222,4 +229,15 @@ pub(crate) fn client(database: Option<&str>, input: &[u8]) -> Output {
     let output = child.wait_with_output().expect("the client was started");
     writer.join().expect("the writer does not panic");
     output
+}
+
+/// A connection of its own, for what must hold something while a dump runs.
+pub(crate) async fn connect(database: &str) -> sqlx::MySqlConnection {
+    sqlx::mysql::MySqlConnectOptions::new()
+        .socket(given("TEST_MARIADB_SOCKET"))
+        .username("root")
+        .database(database)
+        .connect()
+        .await
+        .unwrap()
 }

@@ -213,7 +213,11 @@ impl Reader {
         key: Vec<String>,
     ) -> Result<()> {
         let quoted = identifier(&name);
-        let create = session.one(&format!("SHOW CREATE TABLE {quoted}")).await?.text(1)?;
+        let create = session
+            .one(&format!("SHOW CREATE TABLE {quoted}"))
+            .await
+            .map_err(|error| error.context(format!("cannot read the definition of table {quoted}")))?
+            .text(1)?;
         let create = super::emit::unqualified_sequences(&create, &session.database);
         let mut compressed = options.to_ascii_lowercase().contains("compress");
         let mut columns = Vec::new();
