@@ -59,6 +59,8 @@ INSERT INTO places VALUES (1, ST_GeomFromText('POINT(13.4 52.5)', 4326), 'Berlin
 CREATE TABLE small_pages (id INT PRIMARY KEY, t TEXT) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8 CHARSET=latin1;
 INSERT INTO small_pages VALUES (1, REPEAT('ü', 100));
 CREATE TABLE old_text (id INT PRIMARY KEY, t VARCHAR(20) DEFAULT 'ü€') ENGINE=InnoDB CHARSET=latin1;
+CREATE TABLE defaults (id INT PRIMARY KEY, b BINARY(3) DEFAULT 0xFFFE27, v VARBINARY(9) DEFAULT 0x5C00C3BC, bl BLOB DEFAULT 0x80, bi BIT(9) DEFAULT b'101', q VARCHAR(9) DEFAULT '\\''?') ENGINE=InnoDB;
+INSERT INTO defaults (id) VALUES (1);
 CREATE TABLE parents (id INT PRIMARY KEY, child INT, FOREIGN KEY (child) REFERENCES parents (id)) ENGINE=InnoDB;
 INSERT INTO parents VALUES (0, NULL), (1, 0);
 
@@ -67,6 +69,8 @@ CREATE FUNCTION twice(x DECIMAL(10, 2)) RETURNS DECIMAL(10, 2) DETERMINISTIC NO 
 CREATE VIEW z_base AS SELECT id, total, gross, twice(total) AS doubled FROM invoices;
 CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW a_top AS SELECT `z_base`.`id` AS `m_middle`, doubled FROM z_base WITH CASCADED CHECK OPTION;
 CREATE VIEW m_middle AS SELECT m_middle AS `weird ``col`, 'ü' AS u FROM a_top;
+CREATE VIEW circle_a AS SELECT circle_b.id AS a_id FROM parents circle_b;
+CREATE VIEW circle_b AS SELECT a_id FROM circle_a;
 CREATE VIEW where_am_i AS SELECT ST_X(at) AS x, ST_AsText(p) AS p FROM (SELECT at, at AS p FROM places) AS d;
 CREATE VIEW b_where AS SELECT ST_X(ST_GeomFromText(p)) AS x2 FROM where_am_i;
 SET NAMES latin1;

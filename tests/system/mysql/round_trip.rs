@@ -57,9 +57,9 @@ async fn every_kind_of_object_comes_back() {
         ("package body", 1),
         ("procedure", 4),
         ("sequence", 2),
-        ("table", 11),
+        ("table", 12),
         ("trigger", 4),
-        ("view", 6),
+        ("view", 8),
     ];
     assert_eq!(counts, expected);
     assert!(dump.snapshot["definers"].contains("no`body@%.example.com"), "{}", dump.snapshot["definers"]);

@@ -6,7 +6,7 @@
 //! break would let it speak to the client. Nothing depends on the moment, so the same data gives the same bytes.
 
 use super::inventory::{Coded, Inventory, Sequence, Table, View};
-use super::quoting::{Name, Names, delimiter, identifier, literal};
+use super::quoting::{Name, Names, delimiter, hex, identifier, literal};
 use super::session::Flavor;
 use crate::source::DumpWriter;
 
@@ -183,6 +183,56 @@ pub(super) fn unqualified_trigger(coded: &Coded, database: &str) -> Option<Vec<u
     Some(create)
 }
 
+/// A table's definition as text. Strings in it that are no UTF-8, which are defaults of binary columns, become
+/// hexadecimal; `None` when something else is no UTF-8.
+pub(super) fn as_text(create: &[u8]) -> Option<String> {
+    if let Ok(text) = std::str::from_utf8(create) {
+        return Some(text.to_owned());
+    }
+    let mut text = Vec::with_capacity(create.len() + 64);
+    let mut at = 0;
+    while at < create.len() {
+        let start = at;
+        let quote = create[at];
+        at += 1;
+        if quote != b'\'' && quote != b'`' {
+            text.push(quote);
+            continue;
+        }
+        let mut value = Vec::new();
+        loop {
+            match (*create.get(at)?, create.get(at + 1)) {
+                (b'\\', Some(escaped)) if quote == b'\'' => {
+                    value.push(match escaped {
+                        b'0' => 0,
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b'Z' => 0x1a,
+                        other => *other,
+                    });
+                    at += 2;
+                }
+                (byte, Some(next)) if byte == quote && *next == quote => {
+                    value.push(quote);
+                    at += 2;
+                }
+                (byte, _) if byte == quote => break,
+                (byte, _) => {
+                    value.push(byte);
+                    at += 1;
+                }
+            }
+        }
+        at += 1;
+        if quote == b'\'' && std::str::from_utf8(&value).is_err() {
+            hex(&mut text, &value);
+        } else {
+            text.extend_from_slice(&create[start..at]);
+        }
+    }
+    String::from_utf8(text).ok()
+}
+
 /// The server writes a default's sequence with its database: `` nextval(`db`.`s`) ``. Restored elsewhere the table would
 /// draw its numbers from the original, so the database's name is taken out where it is this one.
 pub(super) fn unqualified_sequences(create: &str, database: &str) -> String {
@@ -254,6 +304,15 @@ mod tests {
         }
         assert_eq!(trigger("CREATE TRIGGER other.t BEFORE INSERT ON x FOR EACH ROW BEGIN END", ""), None);
         assert_eq!(trigger("CREATE EVENT e", ""), None);
+    }
+
+    #[test]
+    fn binary_defaults_become_hexadecimal_and_the_rest_stays() {
+        let create =
+            b"CREATE TABLE `a'\xc3\xbc` (\n `b` binary(4) DEFAULT '\xff\\0''\\\\',\n `c` char(1) DEFAULT '\xc3\xbc''')";
+        let expected = "CREATE TABLE `a'ü` (\n `b` binary(4) DEFAULT 0xFF00275C,\n `c` char(1) DEFAULT 'ü''')";
+        assert_eq!(as_text(create).as_deref(), Some(expected));
+        assert_eq!(as_text(b"CREATE TABLE `\xff` ()"), None);
     }
 
     #[test]

@@ -200,6 +200,10 @@ impl Reader {
             }
         }
         self.inventory.views = in_order(views);
+        for view in self.inventory.views.iter().filter(|view| view.placeholder && view.columns.is_empty()) {
+            self.refusals
+                .push(format!("the columns of view {} are hidden from the backup user", identifier(&view.name)));
+        }
         Ok(())
     }
 
@@ -216,20 +220,17 @@ impl Reader {
         let create = session
             .one(&format!("SHOW CREATE TABLE {quoted}"))
             .await
-            .map_err(|error| error.context(format!("cannot read the definition of table {quoted}")))?
-            .text(1)?;
+            .map_err(|error| error.context(format!("cannot read the definition of table {quoted}")))?;
+        let Some(create) = super::emit::as_text(create.bytes(1).unwrap_or_default()) else {
+            self.refuse(format!("table {quoted} has a definition that is not text"));
+            return Ok(());
+        };
         let create = super::emit::unqualified_sequences(&create, &session.database);
         let mut compressed = options.to_ascii_lowercase().contains("compress");
         let mut columns = Vec::new();
         let mut row_times = 0;
         for column in described {
             compressed |= column.described.column_type.contains("COMPRESSED");
-            if column.loses_default {
-                self.refuse(format!(
-                    "column {} of table {quoted} has a binary default that the server cannot print",
-                    identifier(&column.described.name)
-                ));
-            }
             match column.row_time {
                 Some(_) if column.described.data_type != "timestamp" => {
                     self.refuse(format!("table {quoted} keeps its history by transaction numbers"));
@@ -506,41 +507,33 @@ struct TableColumn {
     generated: bool,
     /// Start or end of a row's life.
     row_time: Option<()>,
-    loses_default: bool,
 }
 
 async fn columns_by_table(session: &mut Session, schema: &str) -> Result<BTreeMap<String, Vec<TableColumn>>> {
     let rows = session
         .all(&format!(
             "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, CHARACTER_OCTET_LENGTH, EXTRA, \
-             GENERATION_EXPRESSION, COLUMN_DEFAULT FROM information_schema.COLUMNS \
+             GENERATION_EXPRESSION FROM information_schema.COLUMNS \
              WHERE BINARY TABLE_SCHEMA = {schema} ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION"
         ))
         .await?;
     let mut tables: BTreeMap<String, Vec<TableColumn>> = BTreeMap::new();
     for row in rows {
-        tables.entry(row.text(0)?).or_default().push(table_column(&row, session.flavor)?);
+        tables.entry(row.text(0)?).or_default().push(table_column(&row)?);
     }
     Ok(tables)
 }
 
-fn table_column(row: &Record, flavor: Flavor) -> Result<TableColumn> {
+fn table_column(row: &Record) -> Result<TableColumn> {
     let extra = row.optional(6)?.unwrap_or_default().to_ascii_uppercase();
     let expression = row.optional(7)?.unwrap_or_default();
     let data_type = row.text(2)?;
-    let default = row.optional(8)?.unwrap_or_default();
-    // MariaDB prints a default as text; bytes that are no ASCII come out as question marks.
-    let loses_default = flavor == Flavor::MariaDb
-        && matches!(data_type.as_str(), "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob")
-        && default.starts_with('\'')
-        && default.contains('?');
     Ok(TableColumn {
         generated: extra.contains("STORED GENERATED")
             || extra.contains("VIRTUAL GENERATED")
             || extra.contains("PERSISTENT")
             || !expression.is_empty(),
         row_time: matches!(expression.as_str(), "ROW START" | "ROW END").then_some(()),
-        loses_default,
         described: Described {
             name: row.text(1)?,
             column_type: row.text(3)?,
@@ -577,7 +570,7 @@ fn without_counter(create: &str) -> String {
     format!("{columns}{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
-/// Orders views so that each stands behind those whose names its text holds. A name may be that of a column only, so a
+/// Orders views so that each stands behind those whose names its text holds. Such a name may be a table's alias, so a
 /// circle is possible; its views get placeholders.
 fn in_order(views: Vec<View>) -> Vec<View> {
     let names: BTreeSet<String> = views.iter().map(|view| view.name.clone()).collect();
@@ -601,16 +594,24 @@ fn in_order(views: Vec<View>) -> Vec<View> {
     ordered
 }
 
-/// Which of `names` stand in `text` as a name.
+/// Which of `names` stand in `text`, as a server prints a view, where a table can: not as a part of `a`.`b`, and not as
+/// the alias behind `AS`.
 fn names_in(text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
     let mut reader = Names::new(text, "");
     let mut found = BTreeSet::new();
+    let mut skip = false;
     while let Some(token) = reader.token() {
-        if let Ok(name) = token
-            && names.contains(&name.text)
-        {
+        let Ok(name) = token else {
+            skip = token == Err('.');
+            continue;
+        };
+        let after = reader.at();
+        let qualifies = reader.token() == Some(Err('.'));
+        reader.back_to(after);
+        if !skip && !qualifies && names.contains(&name.text) {
             found.insert(name.text);
         }
+        skip = text[name.start..name.end].eq_ignore_ascii_case("as");
     }
     found
 }
@@ -650,10 +651,21 @@ mod tests {
     fn views_stand_behind_those_that_they_read() {
         let views = vec![
             view("a", "CREATE VIEW `a` AS select `b`.`x` from `b` join `c`"),
-            view("b", "CREATE VIEW `b` AS select 'a' from `t`"),
+            view("b", "CREATE VIEW `b` AS select 'a',`t`.`c` AS `a` from `t`"),
             view("c", "CREATE VIEW `c` AS select 1 from `b`"),
         ];
         let names: Vec<_> = in_order(views).into_iter().map(|view| view.name).collect();
         assert_eq!(names, ["b", "c", "a"]);
+    }
+
+    #[test]
+    fn views_that_seem_to_stand_in_a_circle_get_placeholders() {
+        let views = vec![
+            view("a", "CREATE VIEW `a` AS select 1 from `t` `b`"),
+            view("b", "CREATE VIEW `b` AS select 1 from `a`"),
+            view("c", "CREATE VIEW `c` AS select 1 from `t`"),
+        ];
+        let ordered: Vec<_> = in_order(views).into_iter().map(|view| (view.name, view.placeholder)).collect();
+        assert_eq!(ordered, [("c".to_owned(), false), ("a".to_owned(), true), ("b".to_owned(), true)]);
     }
 }
