@@ -16,3 +16,9 @@ async fn a_clinic_comes_back_as_it_was() {
     let original = Scratch::of("clinic.sql");
     assert_round_trip(&original).await;
 }
+
+#[tokio::test]
+async fn an_object_of_every_kind_comes_back_as_it_was() {
+    let original = Scratch::of("kinds.sql");
+    assert_round_trip(&original).await;
+}

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inventory::{Inventory, Key, PG_CLASS, PG_PROC, PG_REWRITE, PG_TRIGGER, PG_TYPE};
+use super::inventory::{Inventory, Key, PG_CLASS, PG_CONSTRAINT, PG_PROC, PG_REWRITE, PG_TRIGGER, PG_TYPE};
 use super::plan::{ItemId, Ordered, Plan};
 use super::quote::{shown, statement};
 use super::session::Session;
@@ -16,6 +16,8 @@ use crate::Result;
 /// `pg_amop`, `pg_amproc`: the members of an operator class.
 const PG_AMOP: u32 = 2602;
 const PG_AMPROC: u32 = 2603;
+/// `pg_cast`: a range comes with a cast to its multirange.
+const PG_CAST: u32 = 2605;
 
 /// What a dump is made of.
 pub(super) struct Catalog {
@@ -74,7 +76,9 @@ fn take_parts(plan: &mut Plan) -> Result<()> {
         for dependency in &dependencies {
             let key = dependency.dependent;
             let part = match key.0 {
-                PG_TYPE | PG_REWRITE | PG_TRIGGER | PG_PROC | PG_AMOP | PG_AMPROC => dependency.kind == 'i',
+                PG_TYPE | PG_REWRITE | PG_PROC | PG_AMOP | PG_AMPROC | PG_CAST => dependency.kind == 'i',
+                // `P`: the clones on partitions of a partitioned table's foreign keys and triggers.
+                PG_TRIGGER | PG_CONSTRAINT => matches!(dependency.kind, 'i' | 'P'),
                 // Toast tables hang on their table; the index of one on the toast table.
                 PG_CLASS => matches!(dependency.kind, 'i' | 'a') && plan.is_toast(key),
                 _ => false,

@@ -131,8 +131,7 @@ async fn foreign_keys(session: &mut Session, plan: &mut Plan) -> Result<()> {
             continue;
         }
         if row.oid("parent")? != 0 {
-            // The server makes it with the key of the partitioned table.
-            plan.inventory.claim(PG_CONSTRAINT, oid)?;
+            // The server makes it with the key of the partitioned table, of which it is a part.
             continue;
         }
         let only = if row.text("table_kind")? == "p" { "" } else { "ONLY " };

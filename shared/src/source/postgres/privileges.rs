@@ -171,7 +171,7 @@ fn exploded(acl: &str) -> String {
     format!(
         "(SELECT json_agg(json_build_array(pg_get_userbyid(e.grantor), CASE WHEN e.grantee = 0 THEN '' ELSE \
          pg_get_userbyid(e.grantee) END, e.privilege_type, e.is_grantable) ORDER BY e.ordinality)::text \
-         FROM aclexplode({acl}) WITH ORDINALITY e)"
+         FROM aclexplode(nullif({acl}, '{{}}'::aclitem[])) WITH ORDINALITY e)"
     )
 }
 

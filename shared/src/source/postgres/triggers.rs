@@ -46,8 +46,7 @@ async fn triggers(session: &mut Session, plan: &mut Plan) -> Result<()> {
         let table = qualified(&row.text("schema")?, &row.text("table_name")?);
         let (name, enabled) = (ident(&row.text("name")?), row.text("enabled")?);
         if row.oid("parent")? != 0 {
-            // The server makes it when the partitioned table's trigger is made.
-            plan.inventory.claim(PG_TRIGGER, oid)?;
+            // The server makes it with the partitioned table's trigger, of which it is a part.
             if row.optional("parent_enabled")?.as_ref() != Some(&enabled) {
                 let verb = state(&enabled).unwrap_or("ENABLE");
                 let sql = format!("ALTER TABLE {table} {verb} TRIGGER {name};\n");
