@@ -20,7 +20,7 @@ CREATE TABLE moments (d date, t time, t3 time(3), ttz timetz, ts timestamp, tz t
 INSERT INTO moments VALUES
     ('infinity', '24:00', '23:59:59.9996', '00:00+15:59', 'infinity', '-infinity', '-1 mons +2 days -03:04:05.678', '1 year 2 months'),
     ('-infinity', '00:00', '0:0', '23:59:59.999999-15:59', '-infinity', 'infinity', '178000000 years', '-1 month'),
-    ('4713-01-01 BC', '12:34:56.789012', '12:34:56.789', '12:00 Europe/Berlin', '4713-01-01 00:00 BC', '0001-12-31 23:59:59.999999+00 BC', '-00:00:00.000001', '0'),
+    ('4713-01-01 BC', '12:34:56.789012', '12:34:56.789', '12:00+05:45:15', '4713-01-01 00:00 BC', '0001-12-31 23:59:59.999999+00 BC', '-00:00:00.000001', '0'),
     ('5874897-12-31', '1:2:3', '1:2:3', '1:2:3+00', '294276-12-31 23:59:59.999999', '2024-03-31 02:30 Europe/Berlin', '1 day -1 microsecond', '1 year'),
     ('0001-01-01', NULL, NULL, NULL, '1999-12-31 23:59:60', '1900-01-01 00:00 Europe/Amsterdam', '-1 year +1 day', NULL), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 

@@ -95,6 +95,7 @@ async fn the_dump_restores_in_a_single_transaction_by_a_role_with_hostile_settin
     std::fs::write(&path, &sql).unwrap();
     let mut command = client("psql", &copy.name);
     program::stdout(command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f"]).arg(&path));
+    copy.psql(&format!("ALTER DATABASE \"{}\" RESET ALL", copy.name));
     assert_same("rows", &original.pg_dump_rows(), &copy.pg_dump_rows());
 }
 

@@ -9,7 +9,8 @@ use super::quote::{shown, statement};
 use super::session::Session;
 use super::tables::Table;
 use super::{
-    columns, comments, constraints, owners, privileges, routines, schemas, sequences, tables, triggers, types, views,
+    columns, comments, constraints, operators, owners, privileges, routines, schemas, sequences, services, tables,
+    triggers, types, views,
 };
 use crate::Result;
 
@@ -44,11 +45,18 @@ pub(super) async fn read(session: &mut Session) -> Result<Catalog> {
     schemas::read(session, &mut plan).await?;
     types::read(session, &mut plan).await?;
     routines::read(session, &mut plan).await?;
-    let tables = tables::read(session, &mut plan, &columns).await?;
-    let sequences = sequences::read(session, &mut plan).await?;
+    let mut tables = tables::read(session, &mut plan, &columns).await?;
+    let mut sequences = sequences::read(session, &mut plan).await?;
+    let (more_tables, more_sequences) = schemas::configuration(session).await?;
+    tables.extend(more_tables);
+    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    sequences.extend(more_sequences);
+    sequences.sort();
     views::read(session, &mut plan, &columns).await?;
     constraints::read(session, &mut plan).await?;
     triggers::read(session, &mut plan).await?;
+    operators::read(session, &mut plan).await?;
+    services::read(session, &mut plan).await?;
     take_parts(&mut plan)?;
     owners::read(session, &mut plan).await?;
     privileges::read(session, &mut plan).await?;

@@ -1,7 +1,7 @@
 //! Comments on everything, settings of the database, and security labels, which are refused.
 
 use super::inventory::PG_CONSTRAINT;
-use super::owners::{PUBLIC_SCHEMA, keyword};
+use super::owners::{PUBLIC_SCHEMA, addressed};
 use super::plan::{Plan, Rank, Section};
 use super::quote::{ident, literal, shown};
 use super::session::Session;
@@ -34,7 +34,7 @@ async fn comments(session: &mut Session, plan: &mut Plan) -> Result<()> {
             _ => row.text("identity")?,
         };
         let sql =
-            format!("COMMENT ON {} {identity} IS {};\n", keyword(&row.text("kind")?), literal(&row.text("comment")?));
+            format!("COMMENT ON {} IS {};\n", addressed(&row.text("kind")?, &identity), literal(&row.text("comment")?));
         match plan.provider(key.0, key.1) {
             Some(item) => plan.append(item, &sql),
             // The server makes the object with its parent's; by then it is there.
@@ -70,8 +70,8 @@ async fn database(session: &mut Session, plan: &mut Plan) -> Result<()> {
                  WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY r.rolname NULLS FIRST";
     for row in session.rows("reading the settings of the database", query).await? {
         let role = row.optional("role")?;
-        for setting in row.list("settings")? {
-            let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
+        for (number, setting) in row.list("settings")?.iter().enumerate() {
+            let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
             let name_sql: Vec<String> = name.split('.').map(ident).collect();
             let set = format!(" SET {} TO {}", name_sql.join("."), setting_value(name, value));
             let target = match &role {
@@ -85,7 +85,7 @@ async fn database(session: &mut Session, plan: &mut Plan) -> Result<()> {
             plan.add(
                 Section::Last,
                 Rank::Database,
-                format!("setting {} {name}", role.as_deref().unwrap_or("")),
+                format!("setting {} {number:06}", role.as_deref().unwrap_or("")),
                 block(&format!("EXECUTE format({target});")),
             );
             plan.roles.extend(role.clone());

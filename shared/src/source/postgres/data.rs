@@ -39,19 +39,25 @@ pub(super) async fn dump(
     let columns: Vec<&Column> = columns.iter().filter(|column| !column.generated).collect();
     refuse_large_rows(session, table, &columns, limits).await?;
 
-    let list: Vec<String> = columns.iter().map(|column| ident(&column.name)).collect();
+    let quoted: Vec<String> = columns.iter().map(|column| ident(&column.name)).collect();
     // A table without columns has rows all the same; an empty list is no SQL.
-    let list = if list.is_empty() { String::new() } else { format!("({}) ", list.join(", ")) };
+    let list = if quoted.is_empty() { String::new() } else { format!("({}) ", quoted.join(", ")) };
     let offset = out.start_section().await?;
     out.put_str(&format!("COPY {name} {list}FROM stdin;\n"));
-    let sql = format!("COPY {name} {list}TO STDOUT");
+    let (sql, counted) = match &table.filter {
+        None => (format!("COPY {name} {list}TO STDOUT"), name.clone()),
+        Some(filter) => {
+            let (names, from) = (quoted.join(", "), format!("{name} {filter}"));
+            (format!("COPY (SELECT {names} FROM ONLY {from}) TO STDOUT"), from)
+        }
+    };
     let rows = copy(session, &sql, &plain, limits, out).await?;
     out.put(b"\\.\n\n");
     let bytes = out.position() - offset;
     let sha256 = out.end_section().await?;
 
     if table.bytes < COUNTED_BYTES {
-        let count = session.row("counting the rows", &format!("SELECT count(*) AS rows FROM ONLY {name}")).await?;
+        let count = session.row("counting the rows", &format!("SELECT count(*) AS rows FROM ONLY {counted}")).await?;
         if count.int("rows")?.unsigned_abs() != rows {
             return Err(Error::new(
                 Class::Inconsistent,

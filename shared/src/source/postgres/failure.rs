@@ -64,9 +64,12 @@ fn classify(error: &sqlx::Error) -> (Class, Option<&'static str>) {
         state if state.starts_with("08") || state.starts_with("57") || state.starts_with("53") => {
             (Class::Transient, None)
         }
-        state if state.starts_with("XX") => {
+        "XX001" | "XX002" => {
             (Class::Corrupt, Some("The server reports damage in its own files; see its log before anything else."))
         }
+        // "cache lookup failed": the snapshot still shows an object that somebody has dropped.
+        "XX000" | "42P01" | "42704" => (Class::Inconsistent, Some("Run the backup when no migration runs.")),
+        state if state.starts_with("42") || state.starts_with("22") => (Class::Bug, None),
         _ => (Class::Unsupported, None),
     }
 }

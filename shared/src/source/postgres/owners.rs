@@ -55,7 +55,7 @@ pub(super) async fn read(session: &mut Session, plan: &mut Plan) -> Result<()> {
         let key = (row.oid("class")?, row.oid("oid")?);
         let (Some(item), Some(object)) = (plan.provider(key.0, key.1), plan.inventory.get(key)) else { continue };
         let owner = row.text("owner")?;
-        let sql = format!("ALTER {} {} OWNER TO {};\n", keyword(&object.kind), object.identity, ident(&owner));
+        let sql = format!("ALTER {} OWNER TO {};\n", addressed(&object.kind, &object.identity), ident(&owner));
         // A range's constructors go with the range.
         if plan.made_by_itself(key, item) {
             plan.append(item, &sql);
@@ -84,6 +84,16 @@ async fn public(session: &mut Session, plan: &mut Plan) -> Result<()> {
 /// The role that owns `public` in a new database: `pg_database_owner` since 15, the bootstrap superuser before.
 pub(super) fn initial_owner(major: u32) -> u32 {
     if major >= 15 { 6171 } else { 10 }
+}
+
+/// How ALTER and COMMENT address an object.
+pub(super) fn addressed(kind: &str, identity: &str) -> String {
+    // An aggregate of no arguments is one of everything.
+    let identity = match identity.strip_suffix("()") {
+        Some(name) if kind == "aggregate" => format!("{name}(*)"),
+        _ => identity.to_owned(),
+    };
+    format!("{} {identity}", keyword(kind))
 }
 
 /// The words that ALTER, COMMENT and GRANT use for what `pg_identify_object` calls `kind`.

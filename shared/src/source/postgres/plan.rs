@@ -26,7 +26,6 @@ pub(super) enum Section {
 pub(super) enum Rank {
     Schema,
     Extension,
-    Language,
     Collation,
     Type,
     Function,
@@ -34,7 +33,6 @@ pub(super) enum Rank {
     Operator,
     Cast,
     TextSearch,
-    Foreign,
     Sequence,
     Table,
     View,

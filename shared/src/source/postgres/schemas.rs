@@ -1,9 +1,11 @@
-//! Schemas and extensions: what everything else stands in.
+//! Schemas and extensions: what everything else stands in. Of an extension the dump holds its name, and the rows of
+//! those of its tables that it marks as configuration (<https://www.postgresql.org/docs/current/extend-extensions.html>).
 
 use super::inventory::{FIRST_USER_OID, PG_EXTENSION, PG_NAMESPACE};
 use super::plan::{Plan, Rank, Section};
 use super::quote::ident;
 use super::session::Session;
+use super::tables::Table;
 use crate::Result;
 
 /// Adds them to the plan.
@@ -32,4 +34,33 @@ pub(super) async fn read(session: &mut Session, plan: &mut Plan) -> Result<()> {
         plan.create((PG_EXTENSION, oid), "extension", (Section::PreData, Rank::Extension), sql)?;
     }
     Ok(())
+}
+
+/// The tables and sequences of extensions whose rows are the user's.
+pub(super) async fn configuration(session: &mut Session) -> Result<(Vec<Table>, Vec<String>)> {
+    let query = format!(
+        "SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, \
+         coalesce(e.extcondition[x.ordinality], '') AS filter, pg_relation_size(c.oid) AS bytes, \
+         CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END AS toast_bytes \
+         FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig) WITH ORDINALITY x (relation, ordinality) JOIN pg_class c ON c.oid = x.relation \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'S') AND c.oid >= {FIRST_USER_OID} ORDER BY n.nspname, c.relname"
+    );
+    let (mut tables, mut sequences) = (Vec::new(), Vec::new());
+    for row in session.rows("reading the configuration of extensions", &query).await? {
+        let (schema, name) = (row.text("schema")?, row.text("name")?);
+        if row.text("kind")? == "S" {
+            sequences.push(super::quote::qualified(&schema, &name));
+            continue;
+        }
+        tables.push(Table {
+            oid: row.oid("oid")?,
+            schema,
+            name,
+            filter: Some(row.text("filter")?).filter(|filter| !filter.trim().is_empty()),
+            toast_bytes: row.int("toast_bytes")?.unsigned_abs(),
+            bytes: row.int("bytes")?.unsigned_abs(),
+        });
+    }
+    Ok((tables, sequences))
 }

@@ -16,7 +16,8 @@ pub(super) struct Table {
     pub(super) oid: u32,
     pub(super) schema: String,
     pub(super) name: String,
-    pub(super) unlogged: bool,
+    /// Which rows, where not all: the clause that an extension gave for its configuration.
+    pub(super) filter: Option<String>,
     /// Bytes of its toast table: a table without large values cannot hold a large row.
     pub(super) toast_bytes: u64,
     /// Bytes of its main part.
@@ -71,7 +72,7 @@ pub(super) async fn read(session: &mut Session, plan: &mut Plan, columns: &Colum
                     oid,
                     schema: row.text("schema")?,
                     name: row.text("name")?,
-                    unlogged: row.text("persistence")? == "u",
+                    filter: None,
                     toast_bytes: row.int("toast_bytes")?.unsigned_abs(),
                     bytes: row.int("bytes")?.unsigned_abs(),
                 });
