@@ -294,19 +294,37 @@ fn rows_that_break_a_rule_are_kept_and_told() {
 
 #[test]
 fn an_index_with_the_applications_own_collation_is_copied_and_told() {
-    let (_home, path, writer) = a_database(
-        "CREATE TABLE people (name TEXT COLLATE NOCASE); INSERT INTO people VALUES ('Ärzte'), ('Zoe');
+    let (_home, path, writer) = a_database(&format!(
+        "{VISITS} CREATE TABLE people (name TEXT COLLATE NOCASE); INSERT INTO people VALUES ('Ärzte'), ('Zoe');
          CREATE INDEX by_name ON people (name); PRAGMA writable_schema = ON;
-         UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'german_phonebook');",
-    );
+         UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'german_phonebook');"
+    ));
     drop(writer);
     let (dump, bytes) = dump(&path).unwrap();
-    assert!(!bytes.is_empty());
-    assert_eq!((dump.tables[0].name.as_str(), dump.tables[0].rows), ("people", 2));
+    assert_eq!(
+        dump.tables.iter().map(|table| (table.name.as_str(), table.rows)).collect::<Vec<_>>(),
+        [("people", 2), ("visits", 1000)]
+    );
     assert_eq!(dump.warnings.len(), 1, "{:?}", dump.warnings);
-    assert!(dump.warnings[0].contains("german_phonebook"), "{:?}", dump.warnings);
-    assert_eq!(dump.snapshot["quick_check"], "ok");
-    assert!(!dump.snapshot.contains_key("integrity_check"), "{:?}", dump.snapshot);
+    assert!(
+        dump.warnings[0].contains("\"people\"") && dump.warnings[0].contains("german_phonebook"),
+        "{:?}",
+        dump.warnings
+    );
+    assert_eq!(dump.snapshot["integrity_check"], "ok; 1 tables could not be checked");
+
+    // The other tables are checked all the same.
+    let visits: usize = {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("copy"), &bytes).unwrap();
+        let copy = Connection::open(home.path().join("copy")).unwrap();
+        usize::try_from(number(&copy, "SELECT pageno FROM dbstat WHERE name = 'visits' AND pagetype = 'leaf' LIMIT 1"))
+            .unwrap()
+    };
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[(visits - 1) * 4096 + 3] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(refused(&path).class(), Class::Corrupt);
 }
 
 #[test]
@@ -334,6 +352,14 @@ fn a_read_only_directory_is_enough_for_a_rollback_journal_and_named_for_a_wal() 
         assert!(error.to_string().contains("clinic.sqlite"), "{error:?}");
         assert!(error.hint_text().unwrap().contains("writable directory"), "{error:?}");
     }
+
+    // An open client's -shm file is enough.
+    let client = Connection::open(&path).unwrap();
+    client.execute_batch("DELETE FROM visits WHERE id > 10").unwrap();
+    read_only(&home);
+    let result = dump(&path);
+    writable(&home);
+    assert_eq!(number(&restored(&result.unwrap().1).1, "SELECT count(*) FROM visits"), 10);
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     assert_eq!(refused(&path).class(), Class::Permission);

@@ -28,8 +28,8 @@ const SPARE_BYTES: u64 = 1 << 20;
 /// What bounds a copy.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// How long SQLite waits for a lock before it says so; and how often we ask again.
-    pub(super) busy: Duration,
+    /// Whether SQLite goes on waiting for a lock after so many looks; and how often we ask again when it gave up.
+    pub(super) wait: fn(i32) -> bool,
     pub(super) busy_tries: u32,
     /// How often the copy may start anew because somebody wrote.
     pub(super) restarts: u32,
@@ -40,14 +40,15 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            busy: Duration::from_secs(1),
-            busy_tries: 60,
-            restarts: 20,
-            slice_bytes: 4 << 20,
-            largest_slice_bytes: 64 << 20,
-        }
+        Self { wait, busy_tries: 60, restarts: 20, slice_bytes: 4 << 20, largest_slice_bytes: 64 << 20 }
     }
+}
+
+/// Waits for a lock, about a second. SQLite's own way looks ten times a second, and beside a writer that commits without
+/// a pause the moments between its locks are shorter than that.
+fn wait(looks: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(1));
+    looks < 1000
 }
 
 /// Whether the file is there, can be read and is a SQLite database. Changes nothing.
@@ -57,7 +58,7 @@ pub(super) fn check_source(path: &Path) -> Result<()> {
     match first_read(&connection) {
         Ok(()) => Ok(()),
         // A journal left by a crash: the dump rolls it back, a check must not.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => Ok(()),
+        Err(error) if needs_recovery(&error) => Ok(()),
         // Locked at this moment: it is a database, and the dump waits for it.
         Err(error) if is_busy(&error) => Ok(()),
         Err(error) => Err(explain(error, format!("cannot read the SQLite database {}", shown(path)))),
@@ -188,9 +189,8 @@ fn find(path: &Path) -> Result<PathBuf> {
 fn open_for_copy(path: &Path, limits: &Limits, cancel: &Cancel) -> Result<Connection> {
     let failed = |error| explain(error, format!("cannot read the SQLite database {}", shown(path)));
     let reader = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, limits)?;
-    let read_only = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::ReadOnly);
     let sound = patiently(limits, cancel, &failed, || match first_read(&reader) {
-        Err(error) if read_only(&error) => Ok(false),
+        Err(error) if needs_recovery(&error) => Ok(false),
         other => other.map(|()| true),
     })?;
     if sound {
@@ -204,14 +204,20 @@ fn open_for_copy(path: &Path, limits: &Limits, cancel: &Cancel) -> Result<Connec
 
 fn open(path: &Path, mode: OpenFlags, limits: &Limits) -> Result<Connection> {
     let failed = |error| explain(error, format!("cannot open the SQLite database {}", shown(path)));
-    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
-    connection.busy_timeout(limits.busy).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    connection.busy_handler(Some(limits.wait)).map_err(failed)?;
     Ok(connection)
 }
 
 /// Reads the schema's first page: takes the lock, finds journals, and tells what is no database.
 fn first_read(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map(|_| ())
+}
+
+/// Whether a reader may not read before somebody who may write has rolled back, or taken in, what a crash left behind.
+fn needs_recovery(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK};
+    matches!(error.sqlite_extended_error_code(), Some(SQLITE_READONLY_ROLLBACK | SQLITE_READONLY_RECOVERY))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

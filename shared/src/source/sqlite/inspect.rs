@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// How many findings `integrity_check` may list; each is a line of text in memory.
 const FINDINGS: u32 = 100_000;
+/// How many it lists when it is asked about one table (<https://www.sqlite.org/pragma.html#pragma_integrity_check>).
+const FINDINGS_OF_A_TABLE: u32 = 100;
 
 /// What was found in a snapshot.
 #[derive(Debug, Default)]
@@ -58,16 +60,54 @@ const FACTS: &[&str] =
     &["application_id", "auto_vacuum", "encoding", "freelist_count", "page_count", "page_size", "user_version"];
 
 fn check_integrity(connection: &Connection, source: &Path, findings: &mut Findings) -> Result<()> {
-    let missing = match integrity(connection, "integrity_check", source, findings) {
-        Err(Broken::Missing(what)) => what,
-        other => return other.map_err(Broken::into_error),
-    };
-    // Indexes with an application's own collation or function can only be checked by the application.
-    findings.warnings.push(format!(
-        "indexes of {} could not be checked: {missing}; the structure of the file was checked without them",
-        shown(source)
-    ));
-    integrity(connection, "quick_check", source, findings).map_err(Broken::into_error)
+    let mut rules = BrokenRules::default();
+    let whole = integrity(connection, &FINDINGS.to_string(), FINDINGS, source, &mut rules);
+    let mut unchecked = 0_u32;
+    match whole {
+        Ok(()) => {}
+        Err(Broken::Failed(error)) => return Err(error),
+        // One index with a collation or function of the application's own stops the check of the whole file; so each
+        // table is checked by itself.
+        Err(Broken::Missing(_)) => {
+            rules = BrokenRules::default();
+            let mut statement = connection
+                .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name")
+                .map_err(|error| explain(error, format!("cannot list the tables of {}", shown(source))))?;
+            let names: rusqlite::Result<Vec<String>> =
+                statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+            let names =
+                names.map_err(|error| explain(error, format!("cannot list the tables of {}", shown(source))))?;
+            for name in names {
+                match integrity(connection, &quoted(&name), FINDINGS_OF_A_TABLE, source, &mut rules) {
+                    Ok(()) => {}
+                    Err(Broken::Failed(error)) => return Err(error),
+                    Err(Broken::Missing(what)) => {
+                        unchecked += 1;
+                        findings.warnings.push(format!(
+                            "table {name:?} is in the dump, but only the application can check its integrity: {what}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    let mut fact = if rules.rows == 0 { "ok".to_owned() } else { format!("{} rows break a rule", rules.rows) };
+    if unchecked > 0 {
+        fact.push_str(&format!("; {unchecked} tables could not be checked"));
+    }
+    if rules.rows > 0 {
+        let BrokenRules { rows, first } = rules;
+        findings.warnings.push(format!("{rows} rows break a CHECK or NOT NULL rule, the first: {first:?}"));
+    }
+    findings.facts.insert("integrity_check".to_owned(), fact);
+    Ok(())
+}
+
+/// Rows that the structure holds well and that the table's own rules forbid.
+#[derive(Default)]
+struct BrokenRules {
+    rows: u32,
+    first: String,
 }
 
 /// Why an integrity check did not end well.
@@ -77,18 +117,14 @@ enum Broken {
     Failed(Error),
 }
 
-impl Broken {
-    fn into_error(self) -> Error {
-        match self {
-            Broken::Missing(what) => {
-                Error::unsupported(format!("the integrity of the snapshot cannot be checked: {what}"))
-            }
-            Broken::Failed(error) => error,
-        }
-    }
-}
-
-fn integrity(connection: &Connection, pragma: &str, source: &Path, findings: &mut Findings) -> Result<(), Broken> {
+/// Runs `PRAGMA integrity_check(argument)`, which lists up to `limit` findings.
+fn integrity(
+    connection: &Connection,
+    argument: &str,
+    limit: u32,
+    source: &Path,
+    rules: &mut BrokenRules,
+) -> Result<(), Broken> {
     let failed = |error: rusqlite::Error| match missing(&error) {
         Some(what) => Broken::Missing(what),
         None => Broken::Failed(explain(
@@ -96,35 +132,33 @@ fn integrity(connection: &Connection, pragma: &str, source: &Path, findings: &mu
             format!("cannot check the integrity of the SQLite database {}", shown(source)),
         )),
     };
-    let mut statement = connection.prepare(&format!("PRAGMA {pragma}({FINDINGS})")).map_err(failed)?;
+    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({argument})")).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
-    let (mut lines, mut broken_rules, mut first) = (0_u32, 0_u32, String::new());
+    let mut lines = 0_u32;
     while let Some(row) = rows.next().map_err(failed)? {
         let line: String = row.get(0).map_err(failed)?;
         if line == "ok" {
             continue;
         }
         lines += 1;
-        if !(line.starts_with("CHECK constraint failed in ") || line.starts_with("NULL value in ")) || lines >= FINDINGS
-        {
+        let of_a_rule = line.starts_with("CHECK constraint failed in ") || line.starts_with("NULL value in ");
+        // Behind the last finding that is listed there may be worse ones.
+        if !of_a_rule || lines >= limit {
             let message = format!("the SQLite database {} is corrupt: {line:?}", shown(source));
             return Err(Broken::Failed(Error::corrupt(message).hint(
                 "Repair it with `.recover` of the sqlite3 shell, or restore an earlier backup; nothing was backed up.",
             )));
         }
-        broken_rules += 1;
-        if first.is_empty() {
-            first = line;
+        rules.rows += 1;
+        if rules.first.is_empty() {
+            rules.first = line;
         }
     }
-    if broken_rules > 0 {
-        findings.warnings.push(format!("{broken_rules} rows break a CHECK or NOT NULL rule, the first: {first:?}"));
-    }
-    findings.facts.insert(
-        pragma.to_owned(),
-        if broken_rules == 0 { "ok".to_owned() } else { format!("{broken_rules} rows break a rule") },
-    );
     Ok(())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What SQLite lacks of the application, when that is why it failed.
@@ -194,7 +228,7 @@ fn count_rows(connection: &Connection, source: &Path, findings: &mut Findings, c
     let mut counted = Vec::with_capacity(findings.tables.len());
     for (name, _) in std::mem::take(&mut findings.tables) {
         cancel.check()?;
-        let sql = format!("SELECT count(*) FROM main.\"{}\" NOT INDEXED", name.replace('"', "\"\""));
+        let sql = format!("SELECT count(*) FROM main.{} NOT INDEXED", quoted(&name));
         match connection.query_row(&sql, [], unsigned) {
             Ok(rows) => counted.push((name, rows)),
             Err(error) => match missing(&error) {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -15,7 +14,7 @@ use crate::{Class, Error};
 
 /// Limits under which nothing waits.
 fn impatient() -> Limits {
-    Limits { busy: Duration::ZERO, busy_tries: 2, restarts: 3, slice_bytes: 4096, largest_slice_bytes: 4 * 4096 }
+    Limits { wait: |_| false, busy_tries: 2, restarts: 3, slice_bytes: 4096, largest_slice_bytes: 4 * 4096 }
 }
 
 fn a_database(path: &Path) -> Connection {
