@@ -25,6 +25,7 @@
 //! [`FileProblemKind::Unreadable`]: crate::archive::manifest::FileProblemKind::Unreadable
 
 mod filter;
+mod listing;
 mod names;
 mod read;
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::vec;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use tokio::sync::mpsc::Sender;
 
 use super::filter::Filter;
+use super::listing::{Listing, list};
 use super::read::{self, Refusal, refusal};
 use super::{FileMeta, names};
 use crate::archive::manifest::{FileProblem, FileProblemKind};
@@ -116,10 +117,10 @@ impl Walk {
         let root = self.open_root()?;
         let stat = rustix::fs::fstat(&root).map_err(|error| self.broken(error.into()))?;
         let all = self.filter.takes_everything();
-        let names = match self.list(root.as_fd(), all) {
-            (names, None) => names?,
-            (_, Some(error)) => return Err(self.broken(error)),
-        };
+        let Listing { names, broken } = self.list(root.as_fd(), all)?;
+        if let Some(error) = broken {
+            return Err(self.broken(error));
+        }
         self.push(root, &stat, names, all, true);
         while let Some(level) = self.levels.last_mut() {
             match level.names.next() {
@@ -214,8 +215,7 @@ impl Walk {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(self.here(), name, flags, Mode::empty()).map_err(refusal)?;
         let stat = rustix::fs::fstat(&directory).map_err(refusal)?;
-        let (names, broken) = self.list(directory.as_fd(), included);
-        let names = names?;
+        let Listing { names, broken } = self.list(directory.as_fd(), included)?;
         if let Some(error) = broken {
             self.tell(FileProblemKind::Unreadable, format!("its listing broke off: {error}"), to)?;
         }
@@ -226,52 +226,15 @@ impl Walk {
         Ok(())
     }
 
-    /// The names of a directory that may belong to the set, sorted by bytes; and what broke the listing off.
-    fn list(&self, directory: BorrowedFd, included: bool) -> (Result<vec::IntoIter<CString>>, Option<io::Error>) {
-        let (mut names, mut broken) = (Vec::new(), None);
-        let mut path = self.path.clone();
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        let above = path.len();
-        let listing = match Dir::read_from(directory) {
-            Ok(listing) => listing,
-            Err(error) => return (Ok(Vec::new().into_iter()), Some(error.into())),
-        };
-        for found in listing {
-            let found = match found {
-                Ok(found) => found,
-                Err(error) => {
-                    broken = Some(error.into());
-                    break;
-                }
-            };
-            let name = found.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            path.truncate(above);
-            path.extend_from_slice(name.to_bytes());
-            let may_hold = matches!(found.file_type(), FileType::Directory | FileType::Unknown);
-            if self.filter.excludes(&path) || !(may_hold || included || self.filter.includes(&path)) {
-                continue;
-            }
-            if names.len() as u64 >= self.left {
-                return (Err(self.too_many()), None);
-            }
-            names.push(name.to_owned());
-        }
-        names.sort_unstable();
-        // A name that is moved while the directory is read may be listed twice.
-        names.dedup();
-        (Ok(names.into_iter()), broken)
+    fn list(&self, directory: BorrowedFd, included: bool) -> Result<Listing> {
+        list(directory, &self.path, &self.filter, included, self.left).ok_or_else(|| self.too_many())
     }
 
-    fn push(&mut self, directory: OwnedFd, stat: &Stat, names: vec::IntoIter<CString>, included: bool, root: bool) {
+    fn push(&mut self, directory: OwnedFd, stat: &Stat, names: Vec<CString>, included: bool, root: bool) {
         self.levels.push(Level {
             directory: Some(directory),
             device_inode: (stat.st_dev, stat.st_ino),
-            names,
+            names: names.into_iter(),
             path_bytes: self.path.len(),
             entry_bytes: self.entry.len(),
             included,
