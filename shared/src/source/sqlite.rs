@@ -8,7 +8,7 @@
 //! Promises: the pages are those of one committed state. The source is only read, with one exception that every SQLite
 //! client makes: a journal left by a crash is rolled back. A database in WAL mode never blocks its writers and never
 //! makes us start anew; one with a rollback journal is copied in slices between which writers may go on, and the copy
-//! starts anew when one did, with growing slices, [`copy::Limits::restarts`] times at most. The scratch file is private
+//! starts anew when one did, with growing slices, a bounded number of times. The scratch file is private
 //! to its user and is wiped whatever happens, by the next run at the latest.
 //!
 //! The same pages give the same bytes: the header's change counter and schema cookie are those of a file that was
