@@ -104,15 +104,16 @@ fn peak_kib() -> u64 {
 }
 
 #[test]
-fn a_hundred_thousand_small_files_and_a_large_one_take_little_memory() {
+fn a_hundred_thousand_files_and_a_large_one_take_little_memory() {
     const DIRECTORIES: u64 = 100;
     const FILES: u64 = 1000;
-    let root = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: making the files is the slow part.
+    let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     for directory in 0..DIRECTORIES {
         let directory = root.path().join(format!("{directory:04}"));
         fs::create_dir(&directory).unwrap();
         for file in 0..FILES {
-            fs::write(directory.join(format!("{file:06}.txt")), "x").unwrap();
+            fs::write(directory.join(format!("{file:06}.txt")), "").unwrap();
         }
     }
     // Holes are read like bytes.
@@ -122,7 +123,7 @@ fn a_hundred_thousand_small_files_and_a_large_one_take_little_memory() {
     let (manifest, _) = added(root.path(), 200_000);
     let grown = peak_kib() - before;
     assert_eq!((manifest.files, manifest.directories), (DIRECTORIES * FILES + 1, DIRECTORIES));
-    assert_eq!(manifest.raw_bytes, DIRECTORIES * FILES + sparse);
+    assert_eq!(manifest.raw_bytes, sparse);
     assert!(manifest.problems.is_empty());
     // Other tests run in this process, so the bound is loose.
     println!("peak memory grew by {grown} KiB");
