@@ -3,7 +3,7 @@
 //! The contract, the same for every store and held by one conformance suite:
 //!
 //! - An object becomes visible in one step, when [`Upload::complete`] returns, and never replaces another: a key that
-//!   exists is [`Class::AlreadyExists`](crate::Class::AlreadyExists).
+//!   exists is [`Class::AlreadyExists`].
 //! - An upload that is dropped, aborted or killed leaves nothing that [`Store::list`] shows.
 //! - `write` waits while the parts in flight are as many as the configuration allows, so memory stays bounded.
 //! - The first error of an upload is the one that is returned; a failing abort is logged and never hides it.

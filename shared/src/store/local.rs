@@ -6,7 +6,7 @@
 //!
 //! Symbolic links below the directory are not followed, and keys that would leave it are refused. The directory itself
 //! is made by `probe` and `create`; `list` of one that is missing is an error, because a disk that is not mounted must
-//! not look like a disk without backups. The file system keeps no checksums, so [`Stored::checksum`] is `None`.
+//! not look like a disk without backups. The file system keeps no checksums, so `Stored::checksum` is `None`.
 
 mod files;
 mod keys;

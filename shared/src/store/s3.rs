@@ -92,7 +92,15 @@ impl S3Store {
             Ok(found) => Ok(Some(found)),
             Err(error) => match Fault::of(error) {
                 fault if fault.status == Some(404) => Ok(None),
-                fault => Err(fault.error(self.place(), &format!("look at {key:?}"), "s3:GetObject and s3:ListBucket")),
+                fault => {
+                    // Answers to HEAD have no body, so that they cannot say why; a refused listing does.
+                    if fault.status == Some(403)
+                        && let Err(reason) = self.probe().await
+                    {
+                        return Err(reason.context(format!("cannot look at {key:?}")));
+                    }
+                    Err(fault.error(self.place(), &format!("look at {key:?}"), "s3:GetObject and s3:ListBucket"))
+                }
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nightvault_core::Class;
-use nightvault_core::store::{Store, open};
+use nightvault_core::store::{Review, Store, open};
 use tokio::sync::Notify;
 
 use super::proxy::{Act, Op, Proxy, Request, refusal};
@@ -331,4 +331,24 @@ async fn no_request_uses_what_compatible_stores_refuse() {
         }
     }
     bucket.remove().await;
+}
+
+#[tokio::test]
+async fn a_store_without_conditions_is_looked_at_instead() {
+    for size in [10, PART + 1] {
+        let (bucket, _, store) = through(|request| match request.op {
+            Op::Put | Op::Complete if request.header("if-none-match").is_some() => {
+                Act::Answer(501, refusal("NotImplemented"))
+            }
+            _ => Act::Pass,
+        })
+        .await;
+        let bytes = noise(size, 15);
+        let mut late = store.create(KEY, None).await.unwrap();
+        late.write(bytes.clone().into()).await.unwrap();
+        put(store.as_ref(), KEY, &bytes, None).await.unwrap();
+        assert_class(late.complete(&Review { bytes: size as u64 }).await, Class::AlreadyExists);
+        assert_stored(&bucket, &bytes).await;
+        bucket.remove().await;
+    }
 }

@@ -37,10 +37,11 @@ pub(super) fn make_directory(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = path.ancestors().take_while(|step| !step.is_dir()).collect();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(path).map_err(|error| failed("make the directory", path, error))?;
-    // The new name must survive a power cut as surely as the file in it.
-    path.parent().map_or(Ok(()), sync_directory)
+    // The new names must survive a power cut as surely as the file below them.
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_directory)
 }
 
 /// Makes what was renamed or removed in a directory last.
@@ -219,4 +220,27 @@ fn walk(root: &Path, prefix: &str, visit: &mut Visit<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_disk_names_the_path_and_has_its_class() {
+        for (kind, class) in [
+            (ErrorKind::StorageFull, Class::Limit),
+            (ErrorKind::QuotaExceeded, Class::Limit),
+            (ErrorKind::PermissionDenied, Class::Permission),
+            (ErrorKind::ReadOnlyFilesystem, Class::Permission),
+            (ErrorKind::NotFound, Class::NotFound),
+            (ErrorKind::NotADirectory, Class::Configuration),
+            (ErrorKind::Other, Class::Transient),
+        ] {
+            let error = failed("write", Path::new("/vault/a\nb.zip"), kind.into());
+            assert_eq!(error.class(), class, "{kind}");
+            assert_eq!(error.to_string(), r#"cannot write "/vault/a\nb.zip""#);
+            assert!(error.hint_text().unwrap().ends_with('.'));
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::sums;
 use super::upload::{CONTENT_TYPE, MARK, S3Upload, Sent};
 use super::{client, object, unquoted};
-use crate::{Class, Error, Result};
+use crate::{Error, Result};
 
 /// Attempts of the last step, half a minute in all: it would be a pity to lose a night's work to a busy store.
 const ATTEMPTS: u32 = 8;
@@ -84,9 +84,9 @@ impl S3Upload {
         let body = std::mem::take(&mut self.gathered).freeze();
         let bytes = body.len() as u64;
         let sum = sums::sum(body.clone(), false).await?;
-        let request = || {
+        let request = |condition: Option<String>| {
             let put = self.store.client().put_object().bucket(self.store.bucket()).key(self.store.full(&self.key));
-            let put = put.content_type(CONTENT_TYPE).metadata(MARK, &self.mark).if_none_match("*");
+            let put = put.content_type(CONTENT_TYPE).metadata(MARK, &self.mark).set_if_none_match(condition);
             let put = put.content_md5(sum.base64()).body(ByteStream::from(body.clone())).customize();
             async move {
                 let answer = put.config_override(client::once(bytes)).send().await.map_err(Fault::of)?;
@@ -110,7 +110,7 @@ impl S3Upload {
         let parts = sent.len() as u32;
         let complete = self.store.client().complete_multipart_upload();
         let complete = complete.bucket(self.store.bucket()).key(self.store.full(&self.key)).upload_id(id);
-        let complete = complete.multipart_upload(listed(sent)).if_none_match("*");
+        let complete = complete.multipart_upload(listed(sent));
         let complete = match crc {
             true => complete
                 .checksum_type(ChecksumType::FullObject)
@@ -118,12 +118,12 @@ impl S3Upload {
                 .mpu_object_size(self.taken as i64),
             false => complete,
         };
-        // For stores that do not know the condition: between this look and the completion lies one round trip.
+        // For stores that pass over the condition: between this look and the completion lies one round trip.
         if self.look().await?.is_some() {
             return Err(already_exists(&self.store.place().disk, &self.key));
         }
-        let request = || {
-            let complete = complete.clone().customize();
+        let request = |condition: Option<String>| {
+            let complete = complete.clone().set_if_none_match(condition).customize();
             async move {
                 let answer = complete.config_override(client::once(0)).send().await.map_err(Fault::of)?;
                 Ok(answer.e_tag.as_deref().map(unquoted))
@@ -137,18 +137,22 @@ impl S3Upload {
 
     /// Repeats a conditional request until it is certain what became of it. Returns the ETag of the answer, `None` when
     /// the answer was lost and the object is there all the same.
-    async fn settle<A>(&self, request: impl Fn() -> A) -> Result<Option<String>>
+    ///
+    /// A store that refuses the condition itself gets the request without it, after one more look: the window of one
+    /// round trip in which a parallel run could store the same key is smaller harm than no backup, and is told.
+    async fn settle<A>(&self, request: impl Fn(Option<String>) -> A) -> Result<Option<String>>
     where
         A: Future<Output = Result<Option<String>, Fault>>,
     {
         let exists = || already_exists(&self.store.place().disk, &self.key);
         let mut doubt = false;
         let mut last = None;
+        let mut condition = Some("*".to_owned());
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(attempt - 1)).await;
             }
-            let fault = match request().await {
+            let fault = match request(condition.clone()).await {
                 Ok(etag) => return Ok(etag),
                 Err(fault) => fault,
             };
@@ -159,7 +163,8 @@ impl S3Upload {
             if fault.status == Some(412) && !doubt {
                 return Err(exists().because(fault));
             }
-            if !doubt && !conflict {
+            let unknown = fault.is_unknown_request() && condition.is_some();
+            if !doubt && !conflict && !unknown {
                 return Err(self.refused(fault));
             }
             match self.look().await {
@@ -167,6 +172,12 @@ impl S3Upload {
                 Ok(Some(_)) => return Err(exists().because(fault)),
                 Ok(None) if conflict && attempt + 1 >= CONFLICTS => return Err(exists().because(fault)),
                 Ok(None) if conflict => last = Some(exists().because(fault)),
+                Ok(None) if unknown => {
+                    let store = self.store.place().to_string();
+                    tracing::warn!(store, "this store has no If-None-Match: a parallel run could replace this backup");
+                    condition = None;
+                    last = Some(self.refused(fault));
+                }
                 Ok(None) if fault.leaves_doubt() => last = Some(self.refused(fault)),
                 Ok(None) => return Err(self.refused(fault)),
                 Err(error) => last = Some(error),
@@ -176,11 +187,6 @@ impl S3Upload {
     }
 
     fn refused(&self, fault: Fault) -> Error {
-        if fault.is_unknown_request() {
-            return Error::new(Class::Unsupported, format!("{} cannot store on a condition", self.store.place()))
-                .hint("Without If-None-Match an existing backup could be replaced; use a store that knows it.")
-                .because(fault);
-        }
         fault.error(self.store.place(), &format!("store {:?}", self.key), "s3:PutObject")
     }
 

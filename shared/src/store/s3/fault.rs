@@ -96,7 +96,8 @@ impl Fault {
             Kind::Silence | Kind::Timeout | Kind::Garbled => true,
             Kind::Unmade => false,
             // An error in the body of an answer that began with 200 is the server's trouble, not a refusal.
-            Kind::Answer => self.status.is_none_or(|status| status < 300 || status >= 500 || status == 429),
+            Kind::Answer if self.is("RequestTimeout") || self.status == Some(429) => true,
+            Kind::Answer => self.status.is_none_or(|status| !(300..500).contains(&status)),
         }
     }
 
@@ -331,6 +332,7 @@ mod tests {
         {
             assert_eq!(answer(status, "X").leaves_doubt(), doubt, "{status}");
         }
+        assert!(answer(400, "RequestTimeout").leaves_doubt());
         for (kind, doubt) in
             [(Kind::Silence, true), (Kind::Timeout, true), (Kind::Garbled, true), (Kind::Unmade, false)]
         {
