@@ -1,5 +1,7 @@
 //! Stores: one conformance suite that runs on every kind of them, and what is each kind's own.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 mod conformance;
 mod faults;
 mod local;

@@ -239,7 +239,8 @@ async fn bytes_that_always_change_on_their_way_are_not_stored() {
 
 #[tokio::test]
 async fn an_object_that_is_not_what_was_sent_is_told_and_removed() {
-    let edits: [(&str, fn(&str) -> String); 2] = [
+    type Change = fn(&str) -> String;
+    let edits: [(&str, Change); 2] = [
         ("content-length", |head| head.replace(&format!("content-length: {}", PART + 1), "content-length: 5")),
         ("etag", |head| head.replace("etag: \"", "etag: \"0")),
     ];

@@ -3,6 +3,8 @@
 //! It wraps any other and keeps the contract where a real one would: an upload that fails is aborted, and nothing of it
 //! is visible. Damage (`flip`, `truncate`) is in what is read; the store beneath stays as it is.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! The S3 servers: buckets of a test's own, and a plain SDK client that looks behind the store under test.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
