@@ -2,6 +2,7 @@
 //! they are (`support`); a test that needs one and is not told where it is fails and says how to start it.
 
 mod archive;
+mod demo;
 mod documents;
 mod failures;
 mod files;
@@ -10,6 +11,7 @@ mod mysql;
 mod night;
 mod notify;
 mod postgres;
+mod secrets;
 mod sqlite;
 mod stores;
 mod support;

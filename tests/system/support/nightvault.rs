@@ -128,10 +128,10 @@ pub(crate) fn said(output: Output) -> Said {
 pub(crate) fn extract(archive: &Path) -> TempDir {
     let folder = TempDir::with_prefix("nightvault-extract-").expect("a temporary folder");
     let password = format!("-p{PASSWORD}");
-    let test = program::stdout(Command::new("7z").args(["t", &password]).arg(archive));
+    let test = program::stdout(Command::new("7zz").args(["t", &password]).arg(archive));
     assert!(test.contains("Everything is Ok"), "{test}");
     program::stdout(
-        Command::new("7z").args(["x", "-y", &password]).arg(format!("-o{}", folder.path().display())).arg(archive),
+        Command::new("7zz").args(["x", "-y", &password]).arg(format!("-o{}", folder.path().display())).arg(archive),
     );
     folder
 }

@@ -71,7 +71,9 @@ fn read_entry(
     let mut read_error = |e: std::io::Error| zip_error(blocks, &format!("{name:?}"), e.into());
 
     let database = archive.manifest.databases.iter().find(|database| database.entry == *name);
-    let mut sections = Sections::new(database.map_or(&[], |database| &database.tables));
+    // A SQLite file is one section that all its tables share, the whole entry: its digest is checked as the entry's.
+    let sectioned = database.filter(|database| database.engine != "SQLite");
+    let mut sections = Sections::new(sectioned.map_or(&[], |database| &database.tables));
     let mut sha256 = Sha256::new();
     let mut piece = Vec::new();
     for (at, Piece(start, _, expected)) in entry.pieces.iter().enumerate() {
