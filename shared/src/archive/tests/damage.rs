@@ -10,7 +10,7 @@ use crate::archive::manifest::TableManifest;
 use crate::archive::piece;
 use crate::archive::reader::Opened;
 use crate::archive::reader::blocks::{Access, Blocks};
-use crate::archive::seal::{Keys, SALT_BYTES};
+use crate::archive::seal::{CODE_BYTES, Keys, SALT_BYTES, VERIFIER_BYTES};
 use crate::progress::Progress;
 use crate::source::hex;
 
@@ -58,17 +58,24 @@ async fn small() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_is_told_in_every_byte() {
+async fn a_flipped_bit_is_told_wherever_it_is() {
     let bytes = small().await;
+    let files = records(&bytes).await.into_iter().filter(|record| !record.is_directory());
+    let ciphertext: Vec<Range<usize>> =
+        files.map(|record| data(&record).start + SALT_BYTES + VERIFIER_BYTES..data(&record).end - CODE_BYTES).collect();
     let mut checks = tokio::task::JoinSet::new();
     let threads = 4;
     let bytes = Arc::new(bytes);
     for thread in 0..threads {
-        let bytes = Arc::clone(&bytes);
+        let (bytes, ciphertext) = (Arc::clone(&bytes), ciphertext.clone());
         checks.spawn(async move {
             let mut flips = 0;
             for at in (thread..bytes.len()).step_by(threads) {
-                // One bit of each byte, another one from byte to byte: each try costs three derivations of keys.
+                // One bit of each byte, another one from byte to byte; of the ciphertext every eighth byte, as the
+                // authentication code covers all alike. Each try costs three derivations of keys.
+                if at % 8 != 0 && ciphertext.iter().any(|range| range.contains(&at)) {
+                    continue;
+                }
                 let mut flipped = bytes.to_vec();
                 flipped[at] ^= 1 << (at * 5 % 8);
                 let error = verified(&flipped).await.expect_err(&format!("byte {at}"));
@@ -80,7 +87,7 @@ async fn a_flipped_bit_is_told_in_every_byte() {
         });
     }
     let flips: usize = checks.join_all().await.into_iter().sum();
-    assert_eq!(flips, bytes.len());
+    assert!(flips > 700, "{flips}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
