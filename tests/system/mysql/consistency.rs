@@ -93,7 +93,7 @@ async fn blocked(database: &Scratch, sql: &str) -> std::thread::JoinHandle<()> {
     let waiting = format!(
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{schema}' AND STATE LIKE '%metadata lock%'"
     );
-    while run_as_root(None, &waiting).trim() == "0" {
+    while run_as_root(&waiting).trim() == "0" {
         assert!(!thread.is_finished(), "the statement did not wait for the dump");
         tokio::task::yield_now().await;
     }
@@ -165,11 +165,10 @@ async fn a_killed_connection_is_an_error_and_no_short_dump() {
     );
     let error = dump_while(&database, Place::Bytes(1 << 20), async {
         let name = database.name();
-        let id = run_as_root(
-            None,
-            &format!("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{name}' AND USER = 'nightvault'"),
-        );
-        run_as_root(None, &format!("KILL {id}"));
+        let id = run_as_root(&format!(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{name}' AND USER = 'nightvault'"
+        ));
+        run_as_root(&format!("KILL {id}"));
     })
     .await
     .unwrap_err();

@@ -35,9 +35,9 @@ async fn the_servers_defaults_do_not_change_the_dump() {
             format!("{name} = IF(USER() LIKE ''{}@%'', {}, @@{name})", user.name(), value.replace('\'', "''"))
         })
         .collect();
-    run_as_root(None, &format!("SET GLOBAL init_connect = 'SET SESSION {}'", assignments.join(", ")));
+    run_as_root(&format!("SET GLOBAL init_connect = 'SET SESSION {}'", assignments.join(", ")));
     let hostile = dump(&config).await;
-    run_as_root(None, "SET GLOBAL init_connect = ''");
+    run_as_root("SET GLOBAL init_connect = ''");
     assert_lines(&String::from_utf8_lossy(&plain), &String::from_utf8_lossy(&hostile.unwrap().0));
 }
 

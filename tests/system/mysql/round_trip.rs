@@ -1,7 +1,7 @@
 //! What comes back is what was there.
 
-use super::{assert_round_trip, dump};
-use crate::support::mariadb::Scratch;
+use super::{assert_lines, assert_round_trip, dump};
+use crate::support::mariadb::{Scratch, Server};
 
 #[tokio::test]
 async fn a_clinic_comes_back_row_for_row() {
@@ -63,4 +63,19 @@ async fn every_kind_of_object_comes_back() {
     ];
     assert_eq!(counts, expected);
     assert!(dump.snapshot["definers"].contains("no`body@%.example.com"), "{}", dump.snapshot["definers"]);
+}
+
+#[tokio::test]
+#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+async fn mysql_comes_back_too() {
+    let original = Scratch::on(Server::MySql, "mysql", "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs");
+    original.seed("mysql9.sql");
+    let (bytes, dumped) = dump(&original.config()).await.unwrap();
+    assert_eq!(dumped.engine, "MySQL");
+    assert!(bytes == dump(&original.config()).await.unwrap().0);
+    let restored = Scratch::on(Server::MySql, "mysql_restored", "");
+    restored.restore(&bytes);
+    assert!(original.definitions().lines().count() > 10);
+    assert_lines(&original.definitions(), &restored.definitions());
+    assert_lines(&original.digests(), &restored.digests());
 }

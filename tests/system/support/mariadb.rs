@@ -15,8 +15,27 @@ use super::{given, program};
 /// The password of the user `nightvault`: every character in it once broke a connection string somewhere.
 pub(crate) const PASSWORD: &str = "night@vault:/#?% é";
 
+/// Which server a test speaks to.
+#[derive(Clone, Copy)]
+pub(crate) enum Server {
+    /// `TEST_MARIADB_PORT`, `TEST_MARIADB_SOCKET`.
+    MariaDb,
+    /// `TEST_MYSQL_PORT`, `TEST_MYSQL_SOCKET`; user `root` without a password over both.
+    MySql,
+}
+
+impl Server {
+    fn socket(self) -> String {
+        given(match self {
+            Server::MariaDb => "TEST_MARIADB_SOCKET",
+            Server::MySql => "TEST_MYSQL_SOCKET",
+        })
+    }
+}
+
 /// A database of its own for one test; dropped with the value.
 pub(crate) struct Scratch {
+    server: Server,
     name: String,
 }
 
@@ -28,20 +47,35 @@ impl Scratch {
 
     /// An empty database with options of `CREATE DATABASE`.
     pub(crate) fn with_options(label: &str, options: &str) -> Self {
+        Self::on(Server::MariaDb, label, options)
+    }
+
+    /// An empty database on either server.
+    pub(crate) fn on(server: Server, label: &str, options: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("nv_{label}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        run_as_root(None, &format!("CREATE DATABASE `{name}` {options}"));
-        Self { name }
+        let output = client_on(server, &[], None, format!("CREATE DATABASE `{name}` {options}").as_bytes());
+        assert!(output.status.success(), "{name}: {}", program::text(&output));
+        Self { server, name }
     }
 
     /// A database made by a script of `tests/data/mysql`.
     pub(crate) fn seeded(label: &str, script: &str) -> Self {
         let database = Self::new(label);
+        database.seed(script);
+        database
+    }
+
+    /// Runs a script of `tests/data/mysql` in it.
+    pub(crate) fn seed(&self, script: &str) {
         let path = format!("{}/data/mysql/{script}", env!("CARGO_MANIFEST_DIR"));
         let script = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let output = client(Some(&database.name), &script);
+        let output = self.client(&script);
         assert!(output.status.success(), "{path} failed: {}", program::text(&output));
-        database
+    }
+
+    fn client(&self, input: &[u8]) -> Output {
+        client_on(self.server, &["--default-character-set=utf8mb4"], Some(&self.name), input)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -50,19 +84,29 @@ impl Scratch {
 
     /// Runs statements in it as root and returns what the client printed, tab-separated.
     pub(crate) fn run(&self, sql: &str) -> String {
-        run_as_root(Some(&self.name), sql)
+        let output = self.client(sql.as_bytes());
+        assert!(output.status.success(), "{sql:.300}\nfailed: {}", program::text(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// How Nightvault connects to it over TCP, with the awkward password.
     pub(crate) fn config(&self) -> ServerDatabase {
-        self.config_as("nightvault", PASSWORD)
+        match self.server {
+            Server::MariaDb => self.config_as("nightvault", PASSWORD),
+            Server::MySql => self.config_as("root", ""),
+        }
     }
 
     /// The same as another user.
     pub(crate) fn config_as(&self, user: &str, password: &str) -> ServerDatabase {
         ServerDatabase {
             host: "127.0.0.1".to_owned(),
-            port: given("TEST_MARIADB_PORT").parse().unwrap(),
+            port: match self.server {
+                Server::MariaDb => given("TEST_MARIADB_PORT"),
+                Server::MySql => given("TEST_MYSQL_PORT"),
+            }
+            .parse()
+            .unwrap(),
             user: user.to_owned(),
             password: Secret::new(password),
             database: self.name.clone(),
@@ -73,7 +117,7 @@ impl Scratch {
 
     /// Restores a dump into it, as a person would: `mariadb NAME < dump.sql`.
     pub(crate) fn restore(&self, dump: &[u8]) {
-        let output = client(Some(&self.name), dump);
+        let output = self.client(dump);
         assert!(output.status.success(), "the restore failed: {}", program::text(&output));
     }
 
@@ -91,6 +135,23 @@ impl Scratch {
             // It writes defaults from sequences with their database, which is the one thing that may differ.
             .replace(&format!("nextval(`{}`.", self.name), "nextval(")
             .replace(&format!("`{}`", self.name), "`DATABASE`")
+    }
+
+    /// What the server says of every object; for servers without a second opinion.
+    pub(crate) fn definitions(&self) -> String {
+        let statements = self.run(
+            "SELECT CONCAT('SHOW CREATE TABLE `', TABLE_NAME, '`;') FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+             UNION ALL SELECT CONCAT('SHOW CREATE ', ROUTINE_TYPE, ' `', ROUTINE_NAME, '`;') FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()
+             UNION ALL SELECT CONCAT('SHOW CREATE EVENT `', EVENT_NAME, '`;') FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()
+             ORDER BY 1",
+        );
+        let triggers = "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_ORDER, HEX(ACTION_STATEMENT), SQL_MODE, DEFINER, \
+             CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION FROM information_schema.TRIGGERS \
+             WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1";
+        self.run(&format!("{statements}{triggers}"))
+            .replace(&self.name, "DATABASE")
+            // MySQL remembers whether a column's collation was written or came from the table, and tells it this way.
+            .replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE")
     }
 
     /// Rows and digest of every table, over the stored bytes of every column, generated and invisible ones too.
@@ -154,6 +215,8 @@ fn value_as_bytes(column: &str) -> String {
     let bytes = match kind {
         "float" | "double" => format!("CAST({name} * 1e0 AS CHAR)"),
         "bit" => format!("CAST({name} + 0 AS CHAR)"),
+        "json" => format!("HEX(CAST({name} AS CHAR))"),
+        "point" | "geometry" | "vector" => format!("HEX({name})"),
         "enum" | "set" => format!("CONCAT({name} + 0, ':', HEX(CAST({name} AS BINARY)))"),
         _ => format!("HEX(CAST({name} AS BINARY))"),
     };
@@ -162,7 +225,8 @@ fn value_as_bytes(column: &str) -> String {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let output = client(None, format!("DROP DATABASE IF EXISTS `{}`", self.name).as_bytes());
+        let drop = format!("DROP DATABASE IF EXISTS `{}`", self.name);
+        let output = client_on(self.server, &[], None, drop.as_bytes());
         if !output.status.success() && !std::thread::panicking() {
             panic!("{} was not dropped: {}", self.name, program::text(&output));
         }
@@ -182,7 +246,7 @@ impl User {
         for grant in grants {
             sql.push_str(&format!("GRANT {grant} TO `{name}`@`127.0.0.1`;"));
         }
-        run_as_root(None, &sql);
+        run_as_root(&sql);
         Self { name }
     }
 
@@ -198,9 +262,9 @@ impl Drop for User {
 }
 
 /// Runs statements as root; panics when one fails.
-pub(crate) fn run_as_root(database: Option<&str>, sql: &str) -> String {
-    let output = client(database, sql.as_bytes());
-    assert!(output.status.success(), "{:.300}\nfailed: {}", sql, program::text(&output));
+pub(crate) fn run_as_root(sql: &str) -> String {
+    let output = client(None, sql.as_bytes());
+    assert!(output.status.success(), "{sql:.300}\nfailed: {}", program::text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -211,8 +275,12 @@ pub(crate) fn client(database: Option<&str>, input: &[u8]) -> Output {
 
 /// The same with options of its own.
 pub(crate) fn client_with(options: &[&str], database: Option<&str>, input: &[u8]) -> Output {
+    client_on(Server::MariaDb, options, database, input)
+}
+
+fn client_on(server: Server, options: &[&str], database: Option<&str>, input: &[u8]) -> Output {
     let mut command = Command::new("mariadb");
-    command.args(["--no-defaults", "--socket", &given("TEST_MARIADB_SOCKET"), "--user=root", "--skip-column-names"]);
+    command.args(["--no-defaults", "--socket", &server.socket(), "--user=root", "--skip-column-names"]);
     command.arg("--max-allowed-packet=1G").args(options).args(database);
     let mut child = command
         .stdin(Stdio::piped())
