@@ -12,7 +12,7 @@ use nightvault_core::{Class, Result};
 use tokio::sync::Notify;
 
 use super::{assert_same, dump, dump_with};
-use crate::support::mariadb::{Scratch, client, connect, run_as_root};
+use crate::support::mariadb::{Scratch, Server, run_as_root};
 use crate::support::program;
 
 /// Where the dump stops.
@@ -84,27 +84,28 @@ async fn dump_while<F: Future<Output = ()>>(
 
 /// Starts a statement that must wait for the dump, and returns when the server says that it does wait.
 async fn blocked(database: &Scratch, sql: &str) -> std::thread::JoinHandle<()> {
-    let (name, sql) = (database.name().to_owned(), sql.to_owned());
-    let schema = name.clone();
+    let (client, statement) = (database.client(), sql.to_owned());
     let thread = std::thread::spawn(move || {
-        let output = client(Some(&name), sql.as_bytes());
-        assert!(output.status.success(), "{sql}: {}", program::text(&output));
+        let output = client.run(statement.as_bytes());
+        assert!(output.status.success(), "{statement}: {}", program::text(&output));
     });
     let waiting = format!(
-        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{schema}' AND STATE LIKE '%metadata lock%'"
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND STATE LIKE '%metadata lock%'",
+        database.name()
     );
-    while run_as_root(&waiting).trim() == "0" {
+    while database.run(&waiting).trim() == "0" {
         assert!(!thread.is_finished(), "the statement did not wait for the dump");
         tokio::task::yield_now().await;
     }
     thread
 }
 
-fn two_tables(label: &str) -> Scratch {
-    let database = Scratch::new(label);
+fn two_tables(server: Server, label: &str) -> Scratch {
+    let database = Scratch::on(server, label, "");
     database.run(
         "CREATE TABLE a (id INT PRIMARY KEY, n INT) ENGINE=InnoDB; CREATE TABLE b LIKE a; CREATE TABLE _b_gho LIKE a;
-         INSERT INTO a SELECT seq, 0 FROM seq_1_to_1000; INSERT INTO b SELECT seq, 0 FROM seq_1_to_1000;",
+         INSERT INTO a WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 1000) SELECT n, 0 FROM s;
+         INSERT INTO b SELECT * FROM a;",
     );
     database
 }
@@ -113,8 +114,7 @@ fn rows(dump: &DatabaseDump) -> Vec<(&str, u64)> {
     dump.tables.iter().map(|table| (table.name.as_str(), table.rows)).collect()
 }
 
-#[tokio::test]
-async fn changes_of_definitions_wait_until_the_dump_is_through() {
+async fn assert_changes_wait(server: Server) {
     for (label, statement) in [
         // As gh-ost and pt-online-schema-change do at their end.
         ("swap", "RENAME TABLE b TO _b_del, _b_gho TO b"),
@@ -123,7 +123,7 @@ async fn changes_of_definitions_wait_until_the_dump_is_through() {
         ("instant", "ALTER TABLE b ADD COLUMN m INT DEFAULT 7"),
         ("drop", "DROP TABLE b"),
     ] {
-        let database = two_tables(label);
+        let database = two_tables(server, label);
         let mut thread = None;
         let result = dump_while(&database, Place::Table(0), async {
             thread = Some(blocked(&database, statement).await);
@@ -136,8 +136,47 @@ async fn changes_of_definitions_wait_until_the_dump_is_through() {
 }
 
 #[tokio::test]
+async fn changes_of_definitions_wait_until_the_dump_is_through() {
+    assert_changes_wait(Server::MariaDb).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+async fn on_mysql_changes_of_definitions_wait_too() {
+    assert_changes_wait(Server::MySql).await;
+    assert_locks_come_before_the_snapshot(Server::MySql).await;
+}
+
+/// The dump relies on it: taking a table's lock with `LIMIT 0` opens no snapshot yet, the first read does.
+async fn assert_locks_come_before_the_snapshot(server: Server) {
+    let database = two_tables(server, "order");
+    let mut session = database.connect().await;
+    let mut answers = Vec::new();
+    for (sql, meanwhile) in [
+        ("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION READ ONLY", None),
+        ("SELECT 1 FROM a LIMIT 0", None),
+        ("SELECT 1 FROM b LIMIT 0", Some("INSERT INTO b VALUES (5000, 0)")),
+        ("SELECT 1 FROM a LIMIT 1", Some("INSERT INTO b VALUES (5001, 0); INSERT INTO a VALUES (5001, 0)")),
+        ("SELECT id FROM b WHERE id >= 5000 UNION ALL SELECT -id FROM a WHERE id >= 5000", None),
+    ] {
+        let rows = sqlx::raw_sql(sql).fetch_all(&mut session).await.unwrap();
+        answers.push(rows.len());
+        if let Some(sql) = meanwhile {
+            database.run(sql);
+        }
+    }
+    // Of the last query: what came between locks and snapshot is seen, what came after it is not, in either table.
+    assert_eq!(answers.last(), Some(&1));
+}
+
+#[tokio::test]
+async fn locks_come_before_the_snapshot() {
+    assert_locks_come_before_the_snapshot(Server::MariaDb).await;
+}
+
+#[tokio::test]
 async fn rows_and_tables_made_after_the_snapshot_are_not_in_the_dump() {
-    let database = two_tables("after");
+    let database = two_tables(Server::MariaDb, "after");
     let before = Scratch::new("before");
     let (bytes, _) = dump(&database.config()).await.unwrap();
     before.restore(&bytes);
@@ -178,8 +217,8 @@ async fn a_killed_connection_is_an_error_and_no_short_dump() {
 
 #[tokio::test]
 async fn a_table_that_another_session_holds_is_named() {
-    let database = two_tables("held");
-    let mut holder = connect(database.name()).await;
+    let database = two_tables(Server::MariaDb, "held");
+    let mut holder = database.connect().await;
     sqlx::raw_sql("LOCK TABLES b WRITE").execute(&mut holder).await.unwrap();
     let limits = DumpLimits { lock_timeout: Duration::from_secs(1), ..DumpLimits::default() };
     let error = dump_with(&database.config(), &limits).await.unwrap_err();

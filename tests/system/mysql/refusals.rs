@@ -1,6 +1,7 @@
 //! What cannot be dumped faithfully, or not be seen whole, is refused by its name.
 
 use nightvault_core::Class;
+use nightvault_core::config::{ServerDatabase, TlsMode};
 use nightvault_core::source::{DumpLimits, mysql};
 
 use super::{assert_lines, dump, dump_with};
@@ -126,4 +127,18 @@ async fn a_wrong_password_and_a_missing_database_have_classes_of_their_own() {
     config.port = 1;
     let error = dump(&config).await.unwrap_err();
     assert_eq!(error.class(), Class::Transient, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+    let database = Scratch::new("tls");
+    for tls in [TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull] {
+        let config = ServerDatabase { tls, ..database.config() };
+        let error = mysql::check(&config, &DumpLimits::default()).await.unwrap_err();
+        assert_eq!(error.class(), Class::Configuration, "{tls:?}: {error:?}");
+    }
+    for tls in [TlsMode::Disable, TlsMode::Prefer] {
+        let config = ServerDatabase { tls, ..database.config() };
+        mysql::check(&config, &DumpLimits::default()).await.unwrap();
+    }
 }

@@ -79,3 +79,24 @@ async fn mysql_comes_back_too() {
     assert_lines(&original.definitions(), &restored.definitions());
     assert_lines(&original.digests(), &restored.digests());
 }
+
+#[tokio::test]
+async fn a_first_value_of_sixteen_mebibytes_does_not_end_the_table() {
+    let original = Scratch::new("large_first");
+    original.run(
+        "CREATE TABLE t (b LONGBLOB, id INT) ENGINE=InnoDB;
+         INSERT INTO t VALUES ('small', 1), (REPEAT('x', 17000000), 2), ('last', 3), (REPEAT('y', 16777216), 4), ('', 5);",
+    );
+    let dump = assert_round_trip(&original).await;
+    assert_eq!(dump.tables[0].rows, 5);
+}
+
+#[tokio::test]
+async fn the_socket_gives_the_same_dump() {
+    let original = Scratch::seeded("socket", "types.sql");
+    let (tcp, _) = dump(&original.config()).await.unwrap();
+    let (socket, _) = dump(&original.config_over_socket()).await.unwrap();
+    assert!(tcp == socket);
+    let estimate = nightvault_core::source::mysql::estimate(&original.config_over_socket()).await.unwrap();
+    assert!(estimate > 100_000, "{estimate}");
+}

@@ -70,12 +70,24 @@ impl Scratch {
     pub(crate) fn seed(&self, script: &str) {
         let path = format!("{}/data/mysql/{script}", env!("CARGO_MANIFEST_DIR"));
         let script = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let output = self.client(&script);
+        let output = self.client().run(&script);
         assert!(output.status.success(), "{path} failed: {}", program::text(&output));
     }
 
-    fn client(&self, input: &[u8]) -> Output {
-        client_on(self.server, &["--default-character-set=utf8mb4"], Some(&self.name), input)
+    /// The server's client for this database, to run it elsewhere.
+    pub(crate) fn client(&self) -> Client {
+        Client { server: self.server, database: self.name.clone() }
+    }
+
+    /// A connection of its own, for what must hold something while a dump runs.
+    pub(crate) async fn connect(&self) -> sqlx::MySqlConnection {
+        sqlx::mysql::MySqlConnectOptions::new()
+            .socket(self.server.socket())
+            .username("root")
+            .database(&self.name)
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -84,7 +96,7 @@ impl Scratch {
 
     /// Runs statements in it as root and returns what the client printed, tab-separated.
     pub(crate) fn run(&self, sql: &str) -> String {
-        let output = self.client(sql.as_bytes());
+        let output = self.client().run(sql.as_bytes());
         assert!(output.status.success(), "{sql:.300}\nfailed: {}", program::text(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -95,6 +107,11 @@ impl Scratch {
             Server::MariaDb => self.config_as("nightvault", PASSWORD),
             Server::MySql => self.config_as("root", ""),
         }
+    }
+
+    /// The same over the Unix socket as `root`.
+    pub(crate) fn config_over_socket(&self) -> ServerDatabase {
+        ServerDatabase { host: self.server.socket(), ..self.config_as("root", "") }
     }
 
     /// The same as another user.
@@ -117,7 +134,7 @@ impl Scratch {
 
     /// Restores a dump into it, as a person would: `mariadb NAME < dump.sql`.
     pub(crate) fn restore(&self, dump: &[u8]) {
-        let output = self.client(dump);
+        let output = self.client().run(dump);
         assert!(output.status.success(), "the restore failed: {}", program::text(&output));
     }
 
@@ -223,6 +240,19 @@ fn value_as_bytes(column: &str) -> String {
     format!("COALESCE({bytes}, 'null')")
 }
 
+/// The client of a database.
+pub(crate) struct Client {
+    server: Server,
+    database: String,
+}
+
+impl Client {
+    /// Runs it with `input` to its end, whatever that is.
+    pub(crate) fn run(&self, input: &[u8]) -> Output {
+        client_on(self.server, &["--default-character-set=utf8mb4"], Some(&self.database), input)
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let drop = format!("DROP DATABASE IF EXISTS `{}`", self.name);
@@ -269,7 +299,7 @@ pub(crate) fn run_as_root(sql: &str) -> String {
 }
 
 /// The `mariadb` client with `input`, stopped by the first error.
-pub(crate) fn client(database: Option<&str>, input: &[u8]) -> Output {
+fn client(database: Option<&str>, input: &[u8]) -> Output {
     client_with(&["--default-character-set=utf8mb4"], database, input)
 }
 
@@ -297,15 +327,4 @@ fn client_on(server: Server, options: &[&str], database: Option<&str>, input: &[
     let output = child.wait_with_output().expect("the client was started");
     writer.join().expect("the writer does not panic");
     output
-}
-
-/// A connection of its own, for what must hold something while a dump runs.
-pub(crate) async fn connect(database: &str) -> sqlx::MySqlConnection {
-    sqlx::mysql::MySqlConnectOptions::new()
-        .socket(given("TEST_MARIADB_SOCKET"))
-        .username("root")
-        .database(database)
-        .connect()
-        .await
-        .unwrap()
 }
