@@ -31,6 +31,8 @@ mod triggers;
 mod types;
 mod views;
 
+use std::collections::BTreeMap;
+
 use self::session::Session;
 use crate::Result;
 use crate::config::ServerDatabase;
@@ -52,9 +54,7 @@ pub async fn dump(database: &ServerDatabase, limits: &DumpLimits, out: &mut Dump
     out.progress().set_current(format!("{}: locking and reading the catalogue", quote::shown(&database.database)));
 
     // 1. Locks, then the snapshot, then everything that there is.
-    snapshot::begin(&mut session).await?;
-    let mut facts = preamble::facts(&mut session).await?;
-    let mut catalog = catalog::read(&mut session).await?;
+    let (mut facts, mut catalog) = read(&mut session, database, limits).await?;
     facts.insert("roles".to_owned(), catalog.roles.join(", "));
 
     // 2. What the rows need.
@@ -98,6 +98,29 @@ pub async fn dump(database: &ServerDatabase, limits: &DumpLimits, out: &mut Dump
         objects: catalog.counts,
         warnings: catalog.warnings,
     })
+}
+
+/// Takes the snapshot and reads the catalogue in it, again when a definition changed meanwhile.
+async fn read(
+    session: &mut Session,
+    database: &ServerDatabase,
+    limits: &DumpLimits,
+) -> Result<(BTreeMap<String, String>, catalog::Catalog)> {
+    for _ in 0..snapshot::ATTEMPTS {
+        snapshot::begin(session).await?;
+        let seen = snapshot::definitions(session).await?;
+        let facts = preamble::facts(session).await?;
+        let catalog = catalog::read(session).await;
+        let mut other = Session::open(database, limits).await?;
+        let now = snapshot::definitions(&mut other).await?;
+        other.close().await;
+        // An error of the reading may come from the change too: a function that is gone cannot be deparsed.
+        if seen == now {
+            return Ok((facts, catalog?));
+        }
+        snapshot::abandon(session).await?;
+    }
+    Err(snapshot::restless())
 }
 
 /// A guess of the dump's size in bytes, for sizing upload parts; `None` when the server does not tell.

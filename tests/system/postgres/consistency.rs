@@ -1,6 +1,6 @@
 //! What happens to the source while it is dumped: the dump holds every row of its snapshot, or it fails.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 
 use async_trait::async_trait;
@@ -142,17 +142,48 @@ async fn a_killed_connection_is_an_error_at_every_table() {
     }
 }
 
+/// A psql that runs what it is sent until its input is dropped.
+fn interactive(source: &Scratch) -> (Child, ChildStdin) {
+    let mut child = client("psql", &source.name)
+        .args(["-X", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("psql starts");
+    let input = child.stdin.take().expect("the input is a pipe");
+    (child, input)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_change_while_the_catalogue_is_read_are_read_again() {
+    let source = two_tables();
+    source.psql("CREATE VIEW v AS SELECT 1 AS n; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'");
+    let (mut holder, mut input) = interactive(&source);
+    let change = b"BEGIN; CREATE OR REPLACE VIEW v AS SELECT 2 AS n; CREATE TABLE made (n integer); \
+                   CREATE OR REPLACE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 2';\n";
+    std::io::Write::write_all(&mut input, change).unwrap();
+    while source
+        .psql("SELECT count(*) FROM pg_locks WHERE relation = 'v'::regclass AND mode = 'AccessExclusiveLock'")
+        .trim()
+        == "0"
+    {}
+    let config = source.config();
+    let dumping = tokio::spawn(async move { dump(&config, &DumpLimits::default()).await });
+    // The dump has its snapshot and waits to deparse the view.
+    while source.psql("SELECT count(*) FROM pg_locks WHERE relation = 'v'::regclass AND NOT granted").trim() == "0" {}
+    std::io::Write::write_all(&mut input, b"COMMIT;\n").unwrap();
+    drop(input);
+    holder.wait().unwrap();
+    let (bytes, _) = dumping.await.unwrap().unwrap();
+    let restored = source.restored(&String::from_utf8(bytes).unwrap());
+    assert_eq!(restored.psql("SELECT n, f() FROM v").trim(), "2|2");
+    assert_eq!(restored.psql("SELECT count(*) FROM made").trim(), "0");
+}
+
 #[tokio::test]
 async fn a_table_that_cannot_be_locked_is_named_with_who_holds_it() {
     let source = two_tables();
-    let mut holder = Command::new("psql")
-        .args(client("psql", &source.name).get_args())
-        .args(["-X", "-q"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = holder.stdin.take().unwrap();
+    let (mut holder, mut input) = interactive(&source);
     std::io::Write::write_all(&mut input, b"BEGIN; LOCK TABLE z;\n").unwrap();
     while source.psql("SELECT count(*) FROM pg_locks WHERE relation = 'z'::regclass AND granted").trim() == "0" {}
     let limits = DumpLimits { lock_timeout: std::time::Duration::from_millis(100), ..DumpLimits::default() };

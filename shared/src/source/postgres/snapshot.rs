@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::{Class, Error, Result};
 
 /// How often the snapshot is taken before the dump gives up on tables that come and go.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 /// How many names one message holds.
 const SHOWN: usize = 20;
 
@@ -48,6 +48,56 @@ pub(super) async fn begin(session: &mut Session) -> Result<()> {
         before = list(session).await?;
     }
     unreachable!("the loop ends by returning")
+}
+
+/// Gives the snapshot back, to take another.
+pub(super) async fn abandon(session: &mut Session) -> Result<()> {
+    session.execute("ending the transaction", "ROLLBACK").await
+}
+
+/// A digest of the definitions that the server deparses as they are now, whatever the snapshot says: functions, views,
+/// rules, policies, enumerations, … Table locks do not hold these still. Read in the snapshot before
+/// the catalogue and by another session after it, it tells whether what was deparsed is what the snapshot shows.
+pub(super) async fn definitions(session: &mut Session) -> Result<String> {
+    // Rows of temporary objects come and go with every session; these catalogues have few of them.
+    const CATALOGS: &[&str] = &[
+        "pg_aggregate",
+        "pg_cast",
+        "pg_collation",
+        "pg_enum",
+        "pg_event_trigger",
+        "pg_extension",
+        "pg_namespace",
+        "pg_operator",
+        "pg_policy",
+        "pg_proc",
+        "pg_publication",
+        "pg_publication_rel",
+        "pg_rewrite",
+        "pg_statistic_ext",
+        "pg_ts_config",
+        "pg_ts_dict",
+    ];
+    let parts: Vec<String> = CATALOGS
+        .iter()
+        .map(|name| {
+            let own = if *name == "pg_namespace" { "WHERE nspname !~ '^pg_(toast_)?temp_'" } else { "" };
+            format!(
+                "(SELECT concat(count(*), '/', sum(hashint8extended(xmin::text::int8, 0) / 65536)) FROM {name} {own})"
+            )
+        })
+        .collect();
+    let query = format!("SELECT concat_ws(' ', {}) AS digest", parts.join(", "));
+    session.row("reading the state of the definitions", &query).await?.text("digest")
+}
+
+/// Definitions changed each time.
+pub(super) fn restless() -> Error {
+    Error::new(
+        Class::Inconsistent,
+        format!("functions, views or other definitions changed while they were read, {ATTEMPTS} times"),
+    )
+    .hint("Run the backup when no migration runs.")
 }
 
 /// Begins a transaction with a snapshot and no locks, to look only.
