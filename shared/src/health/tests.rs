@@ -163,3 +163,72 @@ fn without_a_storage_limit_no_size_is_too_large() {
     let limits = HealthLimits { max_storage_mb: None, ..LIMITS };
     assert_eq!(check(&facts, &limits, now())[3].status, Status::Ok);
 }
+
+#[test]
+fn a_backup_of_this_very_moment_is_the_newest() {
+    let backups = [backup(0, 1), backup(1, 2)];
+    assert_eq!(newest(&backups, now()).unwrap().size, 1);
+}
+
+#[test]
+fn storage_exactly_at_the_limit_is_within_it() {
+    let mut facts = healthy();
+    facts.backups = vec![backup(1, 1 << 20)];
+    assert_eq!(check(&facts, &LIMITS, now())[3].status, Status::Ok);
+    facts.backups[0].size += 1;
+    assert_eq!(check(&facts, &LIMITS, now())[3].status, Status::Unhealthy);
+}
+
+#[test]
+fn the_size_is_compared_with_the_median_of_the_seven_before_in_any_order() {
+    // Newest first: 100, then seven of which the median is 150, then old ones that must not count.
+    let sizes = [100, 900, 100, 150, 120, 800, 700, 110, 9_000, 9_000, 9_000, 9_000, 9_000, 9_000, 9_000, 9_000];
+    let mut facts = healthy();
+    facts.backups = sizes.iter().zip(0..).map(|(size, night)| backup(1 + night * 24, *size)).collect();
+    facts.backups.reverse();
+    let expected = "the newest backup has 100 bytes; the median of the 7 before it is 150";
+    assert_eq!(message(&facts, "size"), expected);
+}
+
+#[test]
+fn three_backups_before_the_newest_are_enough_to_compare_sizes() {
+    let mut facts = healthy();
+    facts.backups.truncate(4);
+    facts.backups[0].size = 1;
+    assert_eq!(failing(&facts), [("size", Status::Warning)]);
+    facts.backups.truncate(3);
+    assert_eq!(failing(&facts), []);
+}
+
+#[test]
+fn the_facts_of_a_tail_are_those_of_its_manifest() {
+    let database = |name: &str, engine: &str, rows: u64, raw_bytes: u64| {
+        serde_json::json!({
+            "name": name, "engine": engine, "server_version": "1", "entry": name, "snapshot": {}, "tables": [],
+            "objects": {}, "warnings": [], "rows": rows, "raw_bytes": raw_bytes, "stored_bytes": 1, "sha256": ""
+        })
+    };
+    let problem = serde_json::json!({ "path": "a", "kind": "unreadable", "detail": "" });
+    let manifest = serde_json::json!({
+        "format_version": 1, "tool": "nightvault", "name": "clinic", "key": "clinic/x.zip",
+        "date": "2026-06-30T02:00:00Z", "started": "2026-06-30T02:00:01Z", "finished": "2026-06-30T02:00:02Z",
+        "databases": [
+            database("full", "PostgreSQL", 1, 9), database("bare", "PostgreSQL", 0, 9),
+            // The rows of a SQLite file are not counted: it is shipped as a file.
+            database("file", "SQLite", 0, 9), database("void", "SQLite", 0, 0),
+        ],
+        "files": [{ "name": "uploads", "files": 1, "directories": 0, "symlinks": 0, "raw_bytes": 1, "stored_bytes": 1,
+                    "problems": [problem, problem] }],
+        "compression": "deflate", "piece_bytes": 1, "index": { "entries": 1, "bytes": 1, "sha256": "" }
+    });
+    let tail = Tail { manifest: serde_json::from_value(manifest).unwrap(), entries: 7, encrypted: true };
+    let expected = TailFacts {
+        key: "clinic/x.zip".into(),
+        date: "2026-06-30T02:00:00Z".parse().unwrap(),
+        encrypted: true,
+        sources: 5,
+        empty_databases: vec!["bare".into(), "void".into()],
+        file_problems: 2,
+    };
+    assert_eq!(TailFacts::from(&tail), expected);
+}

@@ -72,6 +72,9 @@ fn every_event_reads_well_in_every_channel() {
 fn a_backup_is_called_read_back_only_when_every_disk_was() {
     let mut report = backup_report("clinic");
     assert!(rendered(&Event::BackupSucceeded(&report)).subject.ends_with("backup stored and read back"));
+    report.disks[0].error = Some("access denied".into());
+    assert!(rendered(&Event::BackupSucceeded(&report)).subject.contains("NOT read back"));
+    report.disks[0].error = None;
     report.disks[0].verified = None;
     let message = rendered(&Event::BackupSucceeded(&report));
     assert!(message.subject.contains("NOT read back"), "{}", message.subject);

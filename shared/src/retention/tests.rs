@@ -263,6 +263,16 @@ fn windows_end_where_php_says_from_2020_to_2040() {
 }
 
 #[test]
+fn a_backup_at_the_very_end_of_the_last_window_still_belongs_to_it() {
+    let policy = Policy { keep_yearly_years: 1, ..NONE };
+    let now = at("2026-06-30T02:30:00Z");
+    let all = candidates(&["2026-06-30T02:00:00Z", "2025-06-30T02:30:00Z", "2025-06-30T02:29:59Z"]);
+    let plan = plan(&all, &policy, now, &TimeZone::UTC);
+    assert_eq!(plan.decisions[1].reason, Reason::NewestOfSlot(Slot::Year(2025)));
+    assert_eq!(plan.decisions[2].reason, Reason::OlderThanLastWindow(at("2025-06-30T02:30:00Z")));
+}
+
+#[test]
 fn weeks_count_by_calendar_year_and_iso_week() {
     let policy = Policy { keep_weekly_weeks: 20, ..NONE };
     let all = candidates(&[
