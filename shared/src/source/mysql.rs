@@ -13,10 +13,12 @@
 mod columns;
 mod emit;
 mod inventory;
+mod order;
 mod privileges;
 mod quoting;
 mod rows;
 mod session;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -84,10 +86,9 @@ pub async fn dump(database: &ServerDatabase, limits: &DumpLimits, out: &mut Dump
 /// A guess of the dump's size in bytes, for sizing upload parts; `None` when the server does not tell.
 pub async fn estimate(database: &ServerDatabase) -> Option<u64> {
     let mut session = Session::open(database, &DumpLimits::default()).await.ok()?;
-    let schema = session.database_literal();
     let sql = format!(
-        "SELECT CAST(COALESCE(SUM(DATA_LENGTH), 0) AS UNSIGNED) FROM information_schema.TABLES \
-         WHERE BINARY TABLE_SCHEMA = {schema}"
+        "SELECT CAST(COALESCE(SUM(DATA_LENGTH), 0) AS UNSIGNED) FROM information_schema.TABLES WHERE {}",
+        session.here("TABLE_SCHEMA")
     );
     session.one(&sql).await.ok()?.number(0).ok()
 }

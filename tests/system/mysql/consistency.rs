@@ -82,6 +82,17 @@ async fn dump_while<F: Future<Output = ()>>(
     dumping.await.unwrap()
 }
 
+/// Waits until some session of the database waits for a lock.
+async fn somebody_waits(database: &Scratch) {
+    let waiting = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND STATE LIKE '%metadata lock%'",
+        database.name()
+    );
+    while database.run(&waiting).trim() == "0" {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Starts a statement that must wait for the dump, and returns when the server says that it does wait.
 async fn blocked(database: &Scratch, sql: &str) -> std::thread::JoinHandle<()> {
     let (client, statement) = (database.client(), sql.to_owned());
@@ -89,14 +100,8 @@ async fn blocked(database: &Scratch, sql: &str) -> std::thread::JoinHandle<()> {
         let output = client.run(statement.as_bytes());
         assert!(output.status.success(), "{statement}: {}", program::text(&output));
     });
-    let waiting = format!(
-        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND STATE LIKE '%metadata lock%'",
-        database.name()
-    );
-    while database.run(&waiting).trim() == "0" {
-        assert!(!thread.is_finished(), "the statement did not wait for the dump");
-        tokio::task::yield_now().await;
-    }
+    somebody_waits(database).await;
+    assert!(!thread.is_finished(), "the statement did not wait for the dump");
     thread
 }
 
@@ -224,4 +229,19 @@ async fn a_table_that_another_session_holds_is_named() {
     let error = dump_with(&database.config(), &limits).await.unwrap_err();
     assert_eq!(error.class(), Class::Transient, "{error:?}");
     assert!(error.to_string().contains("`b`"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_between_the_first_look_and_the_locks_makes_it_look_again() {
+    let database = two_tables(Server::MariaDb, "restart");
+    let mut holder = database.connect().await;
+    sqlx::raw_sql("LOCK TABLES b WRITE").execute(&mut holder).await.unwrap();
+    let config = database.config();
+    let dumping = tokio::spawn(async move { dump(&config).await });
+    // By now it has read the catalogue, in which `c` is not.
+    somebody_waits(&database).await;
+    database.run("CREATE TABLE c (id INT PRIMARY KEY) ENGINE=InnoDB; INSERT INTO c VALUES (1), (2)");
+    sqlx::raw_sql("INSERT INTO b VALUES (5000, 0); UNLOCK TABLES").execute(&mut holder).await.unwrap();
+    let (_, dump) = dumping.await.unwrap().unwrap();
+    assert_eq!(rows(&dump), [("_b_gho", 0), ("a", 1000), ("b", 1001), ("c", 2)]);
 }

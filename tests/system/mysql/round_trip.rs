@@ -100,3 +100,20 @@ async fn the_socket_gives_the_same_dump() {
     let estimate = nightvault_core::source::mysql::estimate(&original.config_over_socket()).await.unwrap();
     assert!(estimate > 100_000, "{estimate}");
 }
+
+#[tokio::test]
+async fn statements_stay_under_a_mebibyte_unless_a_single_row_is_larger() {
+    let original = Scratch::new("statements");
+    original.run(
+        "CREATE TABLE t (id INT PRIMARY KEY, t LONGTEXT) ENGINE=InnoDB;
+         INSERT INTO t SELECT seq, REPEAT('x', 300000) FROM seq_1_to_9; INSERT INTO t VALUES (10, REPEAT('y', 3000000)), (11, '');",
+    );
+    let (bytes, dump) = dump(&original.config()).await.unwrap();
+    let table = &dump.tables[0];
+    let section = &bytes[table.offset as usize..(table.offset + table.bytes) as usize];
+    let text = std::str::from_utf8(section).unwrap();
+    let sizes: Vec<usize> = text.split("INSERT INTO").skip(1).map(str::len).collect();
+    assert_eq!(sizes.len(), 5, "{sizes:?}");
+    assert_eq!(sizes.iter().filter(|size| **size > 1 << 20).count(), 1, "{sizes:?}");
+    assert_round_trip(&original).await;
+}

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::columns::{self, Column, Described};
-use super::quoting::{Names, identifier, literal, qualified_pairs};
-use super::session::{Flavor, Record, Session, failed, number};
+use super::columns::Column;
+use super::emit;
+use super::quoting::{identifier, literal, qualified_pairs};
+use super::session::{Flavor, Session};
 use crate::{Class, Error, Result};
 
 /// Everything that is dumped.
@@ -115,11 +116,11 @@ impl Inventory {
 /// Reads the whole catalogue of the session's database.
 pub(super) async fn read(session: &mut Session) -> Result<Inventory> {
     let mut reader = Reader { inventory: Inventory::default(), others: BTreeSet::new(), refusals: Vec::new() };
-    let schema = session.database_literal();
     let defaults = session
         .one(&format!(
             "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
-             WHERE BINARY SCHEMA_NAME = {schema}"
+             WHERE {}",
+            session.here("SCHEMA_NAME")
         ))
         .await?;
     reader.inventory.charset = defaults.text(0)?;
@@ -130,12 +131,12 @@ pub(super) async fn read(session: &mut Session) -> Result<Inventory> {
             reader.others.insert(name);
         }
     }
-    reader.tables(session, &schema).await?;
-    reader.foreign_keys(session, &schema).await?;
-    reader.routines(session, &schema).await?;
-    reader.triggers(session, &schema).await?;
-    reader.events(session, &schema).await?;
-    reader.libraries(session, &schema).await?;
+    reader.tables(session).await?;
+    reader.foreign_keys(session).await?;
+    reader.routines(session).await?;
+    reader.triggers(session).await?;
+    reader.events(session).await?;
+    reader.libraries(session).await?;
     if reader.refusals.is_empty() {
         Ok(reader.inventory)
     } else {
@@ -147,160 +148,25 @@ pub(super) async fn read(session: &mut Session) -> Result<Inventory> {
     }
 }
 
-struct Reader {
-    inventory: Inventory,
+/// Reads the catalogue and gathers what must be refused. Tables and views are read in `tables`.
+pub(super) struct Reader {
+    pub(super) inventory: Inventory,
     /// The other databases that the user sees.
     others: BTreeSet<String>,
-    refusals: Vec<String>,
+    pub(super) refusals: Vec<String>,
 }
 
 impl Reader {
-    fn refuse(&mut self, what: impl Into<String>) {
+    pub(super) fn refuse(&mut self, what: impl Into<String>) {
         self.refusals.push(what.into());
     }
 
-    async fn tables(&mut self, session: &mut Session, schema: &str) -> Result<()> {
-        let mut described = columns_by_table(session, schema).await?;
-        let mut keys = keys_by_table(session, schema).await?;
-        let rows = session
-            .all(&format!(
-                "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COMMENT, CREATE_OPTIONS, ROW_FORMAT \
-                 FROM information_schema.TABLES WHERE BINARY TABLE_SCHEMA = {schema} ORDER BY BINARY TABLE_NAME"
-            ))
-            .await?;
-        let mut views = Vec::new();
-        for row in rows {
-            let name = row.text(0)?;
-            let quoted = identifier(&name);
-            let (kind, engine) = (row.text(1)?, row.optional(2)?);
-            match (kind.as_str(), engine.as_deref()) {
-                ("VIEW", _) => {
-                    let columns = described.remove(&name).unwrap_or_default();
-                    views.extend(self.view(session, name, columns).await?);
-                }
-                ("BASE TABLE" | "SYSTEM VERSIONED", Some("InnoDB")) => {
-                    let options =
-                        format!("{} {}", row.optional(4)?.unwrap_or_default(), row.optional(5)?.unwrap_or_default());
-                    let columns = described.remove(&name).unwrap_or_default();
-                    let key = keys.remove(&name).unwrap_or_default();
-                    self.table(session, name, kind == "SYSTEM VERSIONED", &options, columns, key).await?;
-                }
-                ("SEQUENCE", Some("InnoDB")) => {
-                    let create = session.one(&format!("SHOW CREATE SEQUENCE {quoted}")).await?.text(1)?;
-                    self.inventory.sequences.push(Sequence { name, create });
-                }
-                ("BASE TABLE" | "SYSTEM VERSIONED" | "SEQUENCE", Some(engine)) => self.refuse(format!(
-                    "table {quoted} has the engine {engine}, which knows no snapshot (ALTER TABLE … ENGINE=InnoDB)"
-                )),
-                ("BASE TABLE" | "SYSTEM VERSIONED" | "SEQUENCE", None) => self.refuse(format!(
-                    "table {quoted} cannot be opened by the server: {}",
-                    row.optional(3)?.unwrap_or_default()
-                )),
-                (kind, _) => self.refuse(format!("{quoted} is of the unknown kind {kind:?}")),
-            }
-        }
-        self.inventory.views = in_order(views);
-        for view in self.inventory.views.iter().filter(|view| view.placeholder && view.columns.is_empty()) {
-            self.refusals
-                .push(format!("the columns of view {} are hidden from the backup user", identifier(&view.name)));
-        }
-        Ok(())
-    }
-
-    async fn table(
-        &mut self,
-        session: &mut Session,
-        name: String,
-        versioned: bool,
-        options: &str,
-        described: Vec<TableColumn>,
-        key: Vec<String>,
-    ) -> Result<()> {
-        let quoted = identifier(&name);
-        let create = session
-            .one(&format!("SHOW CREATE TABLE {quoted}"))
-            .await
-            .map_err(|error| error.context(format!("cannot read the definition of table {quoted}")))?;
-        let Some(create) = super::emit::as_text(create.bytes(1).unwrap_or_default()) else {
-            self.refuse(format!("table {quoted} has a definition that is not text"));
-            return Ok(());
-        };
-        let create = super::emit::unqualified_sequences(&create, &session.database);
-        let mut compressed = options.to_ascii_lowercase().contains("compress");
-        let mut columns = Vec::new();
-        let mut row_times = 0;
-        for column in described {
-            compressed |= column.described.column_type.contains("COMPRESSED");
-            match column.row_time {
-                Some(_) if column.described.data_type != "timestamp" => {
-                    self.refuse(format!("table {quoted} keeps its history by transaction numbers"));
-                    return Ok(());
-                }
-                Some(()) => row_times += 1,
-                None if column.generated => continue,
-                None => {}
-            }
-            match columns::plan(&column.described) {
-                Ok(plan) => columns.push(plan),
-                Err(why) => {
-                    self.refuse(format!("column {} of table {quoted} {why}", identifier(&column.described.name)));
-                }
-            }
-        }
-        if versioned {
-            // Only since then can history be written back.
-            if session.flavor != Flavor::MariaDb || session.version < (10, 11, 0) {
-                self.refuse(format!("table {quoted} keeps its history, which this server version cannot restore"));
-                return Ok(());
-            }
-            if row_times == 0 {
-                // Nobody named them, so the catalogue does not list them; they can be read and written all the same.
-                for name in ["row_start", "row_end"] {
-                    let described = Described {
-                        name: name.to_owned(),
-                        data_type: "timestamp".to_owned(),
-                        column_type: "timestamp(6)".to_owned(),
-                        charset: None,
-                        octets: 0,
-                    };
-                    columns.extend(columns::plan(&described).ok());
-                }
-            }
-        }
-        if create.contains(" DIRECTORY=") || create.contains(" DIRECTORY = ") {
-            self.inventory
-                .warnings
-                .push(format!("table {quoted} names a directory of its server; restoring needs that directory there"));
-        }
-        self.inventory.tables.push(Table { name, create: Statement(create), columns, key, versioned, compressed });
-        Ok(())
-    }
-
-    async fn view(&mut self, session: &mut Session, name: String, columns: Vec<TableColumn>) -> Result<Option<View>> {
-        const NO_SUCH_DEFINER: u16 = 1449;
-        let quoted = identifier(&name);
-        match session.try_run(format!("SELECT 1 FROM {quoted} LIMIT 0")).await {
-            Ok(()) => {}
-            Err(error) if number(&error) == Some(NO_SUCH_DEFINER) => {
-                self.inventory.warnings.push(format!("view {quoted} runs as an account that does not exist"));
-            }
-            Err(error @ sqlx::Error::Database(_)) if number(&error) != Some(1205) => {
-                self.refuse(format!("view {quoted} is broken or may not be read: {error}"));
-                return Ok(None);
-            }
-            Err(error) => return Err(failed(error, format!("cannot look at view {quoted}"))),
-        }
-        let columns: Vec<_> = columns.into_iter().map(|column| column.described.name).collect();
-        let sql = format!("SHOW CREATE VIEW {quoted}");
-        let Some(coded) = self.coded(session, "view", &name, &sql, Layout::VIEW).await? else { return Ok(None) };
-        Ok(Some(View { name, coded, columns, placeholder: false }))
-    }
-
-    async fn routines(&mut self, session: &mut Session, schema: &str) -> Result<()> {
+    async fn routines(&mut self, session: &mut Session) -> Result<()> {
         let rows = session
             .all(&format!(
                 "SELECT ROUTINE_NAME, ROUTINE_TYPE, ROUTINE_BODY FROM information_schema.ROUTINES \
-                 WHERE BINARY ROUTINE_SCHEMA = {schema} ORDER BY ROUTINE_TYPE, BINARY ROUTINE_NAME"
+                 WHERE {} ORDER BY ROUTINE_TYPE, BINARY ROUTINE_NAME",
+                session.here("ROUTINE_SCHEMA")
             ))
             .await?;
         for row in rows {
@@ -328,11 +194,13 @@ impl Reader {
     }
 
     /// Foreign keys are part of their tables' statements; only those that leave the database are worth a word.
-    async fn foreign_keys(&mut self, session: &mut Session, schema: &str) -> Result<()> {
+    async fn foreign_keys(&mut self, session: &mut Session) -> Result<()> {
         let sql = format!(
             "SELECT TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA FROM information_schema.REFERENTIAL_CONSTRAINTS \
-             WHERE BINARY CONSTRAINT_SCHEMA = {schema} AND BINARY UNIQUE_CONSTRAINT_SCHEMA <> {schema} \
-             ORDER BY BINARY TABLE_NAME, BINARY CONSTRAINT_NAME"
+             WHERE {} AND BINARY UNIQUE_CONSTRAINT_SCHEMA <> {} \
+             ORDER BY BINARY TABLE_NAME, BINARY CONSTRAINT_NAME",
+            session.here("CONSTRAINT_SCHEMA"),
+            session.database_literal()
         );
         for row in session.all(&sql).await? {
             self.inventory.warnings.push(format!(
@@ -344,11 +212,11 @@ impl Reader {
         Ok(())
     }
 
-    async fn triggers(&mut self, session: &mut Session, schema: &str) -> Result<()> {
+    async fn triggers(&mut self, session: &mut Session) -> Result<()> {
         let rows = session
             .all(&format!(
-                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE BINARY TRIGGER_SCHEMA = {schema} \
-                 ORDER BY BINARY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, BINARY TRIGGER_NAME"
+                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {} \
+                 ORDER BY BINARY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, BINARY TRIGGER_NAME", session.here("TRIGGER_SCHEMA")
             ))
             .await?;
         let mut seen = BTreeSet::new();
@@ -359,7 +227,7 @@ impl Reader {
             }
             let sql = format!("SHOW CREATE TRIGGER {}", identifier(&name));
             let Some(mut coded) = self.coded(session, "trigger", &name, &sql, Layout::ROUTINE).await? else { continue };
-            match super::emit::unqualified_trigger(&coded, &session.database) {
+            match emit::unqualified_trigger(&coded, &session.database) {
                 Some(create) => {
                     coded.create = create;
                     self.inventory.triggers.push(coded);
@@ -370,11 +238,12 @@ impl Reader {
         Ok(())
     }
 
-    async fn events(&mut self, session: &mut Session, schema: &str) -> Result<()> {
+    async fn events(&mut self, session: &mut Session) -> Result<()> {
         let rows = session
             .all(&format!(
                 "SELECT EVENT_NAME, EVENT_BODY, STATUS FROM information_schema.EVENTS \
-                 WHERE BINARY EVENT_SCHEMA = {schema} ORDER BY BINARY EVENT_NAME"
+                 WHERE {} ORDER BY BINARY EVENT_NAME",
+                session.here("EVENT_SCHEMA")
             ))
             .await?;
         for row in rows {
@@ -392,12 +261,13 @@ impl Reader {
     }
 
     /// MySQL 9.2 and newer keep libraries beside routines.
-    async fn libraries(&mut self, session: &mut Session, schema: &str) -> Result<()> {
+    async fn libraries(&mut self, session: &mut Session) -> Result<()> {
         if session.flavor != Flavor::MySql || session.version < (9, 2, 0) {
             return Ok(());
         }
         let sql = format!(
-            "SELECT LIBRARY_NAME FROM information_schema.LIBRARIES WHERE BINARY LIBRARY_SCHEMA = {schema} ORDER BY 1"
+            "SELECT LIBRARY_NAME FROM information_schema.LIBRARIES WHERE {} ORDER BY 1",
+            session.here("LIBRARY_SCHEMA")
         );
         for row in session.all(&sql).await? {
             let name = row.text(0)?;
@@ -408,7 +278,7 @@ impl Reader {
 
     /// Reads an object's statement in the character set in which it was written, since only so does it mean the same
     /// when it is read back under that character set.
-    async fn coded(
+    pub(super) async fn coded(
         &mut self,
         session: &mut Session,
         kind: &'static str,
@@ -457,7 +327,7 @@ impl Reader {
     /// Notes what a restore elsewhere should know of.
     fn notes(&mut self, coded: &Coded, create: &str, database: &str) {
         let mode = coded.sql_mode.as_deref().unwrap_or_default();
-        if let Some(definer) = super::emit::definer(create, mode) {
+        if let Some(definer) = emit::definer(create, mode) {
             self.inventory.definers.insert(definer);
         }
         let (kind, quoted) = (coded.kind, identifier(&coded.name));
@@ -485,7 +355,7 @@ impl Reader {
 
 /// Where the columns of a `SHOW CREATE` stand.
 #[derive(Clone, Copy)]
-struct Layout {
+pub(super) struct Layout {
     create: usize,
     sql_mode: Option<usize>,
     time_zone: Option<usize>,
@@ -494,68 +364,12 @@ struct Layout {
 }
 
 impl Layout {
-    const VIEW: Self = Self { create: 1, sql_mode: None, time_zone: None, charset: 2, database_collation: None };
+    pub(super) const VIEW: Self =
+        Self { create: 1, sql_mode: None, time_zone: None, charset: 2, database_collation: None };
     const ROUTINE: Self =
         Self { create: 2, sql_mode: Some(1), time_zone: None, charset: 3, database_collation: Some(5) };
     const EVENT: Self =
         Self { create: 3, sql_mode: Some(1), time_zone: Some(2), charset: 4, database_collation: Some(6) };
-}
-
-/// A column with what decides whether it is dumped.
-struct TableColumn {
-    described: Described,
-    generated: bool,
-    /// Start or end of a row's life.
-    row_time: Option<()>,
-}
-
-async fn columns_by_table(session: &mut Session, schema: &str) -> Result<BTreeMap<String, Vec<TableColumn>>> {
-    let rows = session
-        .all(&format!(
-            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, CHARACTER_OCTET_LENGTH, EXTRA, \
-             GENERATION_EXPRESSION FROM information_schema.COLUMNS \
-             WHERE BINARY TABLE_SCHEMA = {schema} ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION"
-        ))
-        .await?;
-    let mut tables: BTreeMap<String, Vec<TableColumn>> = BTreeMap::new();
-    for row in rows {
-        tables.entry(row.text(0)?).or_default().push(table_column(&row)?);
-    }
-    Ok(tables)
-}
-
-fn table_column(row: &Record) -> Result<TableColumn> {
-    let extra = row.optional(6)?.unwrap_or_default().to_ascii_uppercase();
-    let expression = row.optional(7)?.unwrap_or_default();
-    let data_type = row.text(2)?;
-    Ok(TableColumn {
-        generated: extra.contains("STORED GENERATED")
-            || extra.contains("VIRTUAL GENERATED")
-            || extra.contains("PERSISTENT")
-            || !expression.is_empty(),
-        row_time: matches!(expression.as_str(), "ROW START" | "ROW END").then_some(()),
-        described: Described {
-            name: row.text(1)?,
-            column_type: row.text(3)?,
-            charset: row.optional(4)?,
-            octets: row.number(5)?,
-            data_type,
-        },
-    })
-}
-
-async fn keys_by_table(session: &mut Session, schema: &str) -> Result<BTreeMap<String, Vec<String>>> {
-    let rows = session
-        .all(&format!(
-            "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
-             WHERE BINARY TABLE_SCHEMA = {schema} AND INDEX_NAME = 'PRIMARY' ORDER BY BINARY TABLE_NAME, SEQ_IN_INDEX"
-        ))
-        .await?;
-    let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in rows {
-        keys.entry(row.text(0)?).or_default().push(row.text(1)?);
-    }
-    Ok(keys)
 }
 
 fn question_marks(bytes: &[u8]) -> usize {
@@ -570,73 +384,9 @@ fn without_counter(create: &str) -> String {
     format!("{columns}{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
-/// Orders views so that each stands behind those whose names its text holds. Such a name may be a table's alias, so a
-/// circle is possible; its views get placeholders.
-fn in_order(views: Vec<View>) -> Vec<View> {
-    let names: BTreeSet<String> = views.iter().map(|view| view.name.clone()).collect();
-    let mut waiting: Vec<(View, BTreeSet<String>)> = Vec::new();
-    for view in views {
-        let mut needed = names_in(&String::from_utf8_lossy(&view.coded.create), &names);
-        needed.remove(&view.name);
-        waiting.push((view, needed));
-    }
-    let mut ordered: Vec<View> = Vec::with_capacity(waiting.len());
-    let mut done: BTreeSet<String> = BTreeSet::new();
-    while !waiting.is_empty() {
-        let free = waiting.iter().position(|(_, needed)| needed.is_subset(&done));
-        if free.is_none() {
-            waiting.iter_mut().for_each(|(view, _)| view.placeholder = true);
-        }
-        let (view, _) = waiting.remove(free.unwrap_or(0));
-        done.insert(view.name.clone());
-        ordered.push(view);
-    }
-    ordered
-}
-
-/// Which of `names` stand in `text`, as a server prints a view, where a table can: not as a part of `a`.`b`, and not as
-/// the alias behind `AS`.
-fn names_in(text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
-    let mut reader = Names::new(text, "");
-    let mut found = BTreeSet::new();
-    let mut skip = false;
-    while let Some(token) = reader.token() {
-        let Ok(name) = token else {
-            skip = token == Err('.');
-            continue;
-        };
-        let after = reader.at();
-        let qualifies = reader.token() == Some(Err('.'));
-        reader.back_to(after);
-        if !skip && !qualifies && names.contains(&name.text) {
-            found.insert(name.text);
-        }
-        skip = text[name.start..name.end].eq_ignore_ascii_case("as");
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn view(name: &str, create: &str) -> View {
-        View {
-            name: name.into(),
-            columns: vec![],
-            placeholder: false,
-            coded: Coded {
-                kind: "view",
-                name: name.into(),
-                create: create.into(),
-                sql_mode: None,
-                time_zone: None,
-                client_charset: "utf8mb4".into(),
-                connection_collation: "utf8mb4_general_ci".into(),
-                database_collation: None,
-            },
-        }
-    }
 
     #[test]
     fn the_counter_does_not_count_in_comparisons() {
@@ -645,27 +395,5 @@ mod tests {
         assert_eq!(without_counter(with), without);
         assert_eq!(Statement(with.into()), Statement(without.into()));
         assert_ne!(Statement(with.replace("int", "bigint")), Statement(without.into()));
-    }
-
-    #[test]
-    fn views_stand_behind_those_that_they_read() {
-        let views = vec![
-            view("a", "CREATE VIEW `a` AS select `b`.`x` from `b` join `c`"),
-            view("b", "CREATE VIEW `b` AS select 'a',`t`.`c` AS `a` from `t`"),
-            view("c", "CREATE VIEW `c` AS select 1 from `b`"),
-        ];
-        let names: Vec<_> = in_order(views).into_iter().map(|view| view.name).collect();
-        assert_eq!(names, ["b", "c", "a"]);
-    }
-
-    #[test]
-    fn views_that_seem_to_stand_in_a_circle_get_placeholders() {
-        let views = vec![
-            view("a", "CREATE VIEW `a` AS select 1 from `t` `b`"),
-            view("b", "CREATE VIEW `b` AS select 1 from `a`"),
-            view("c", "CREATE VIEW `c` AS select 1 from `t`"),
-        ];
-        let ordered: Vec<_> = in_order(views).into_iter().map(|view| (view.name, view.placeholder)).collect();
-        assert_eq!(ordered, [("c".to_owned(), false), ("a".to_owned(), true), ("b".to_owned(), true)]);
     }
 }

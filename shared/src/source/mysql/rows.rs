@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use super::columns::{self, Form};
 use super::inventory::Table;
-use super::quoting::{identifier, identifiers};
+use super::quoting::{identifier, identifiers, literal};
 use super::session::{Session, failed, value};
 use crate::archive::manifest::TableManifest;
 use crate::source::{DumpLimits, DumpWriter};
@@ -127,15 +127,12 @@ async fn refuse_huge_rows(session: &mut Session, table: &Table, limits: &DumpLim
         return Ok(());
     }
     let quoted = identifier(&table.name);
-    let schema = session.database_literal();
-    let size = session
-        .one(&format!(
-            "SELECT DATA_LENGTH FROM information_schema.TABLES WHERE BINARY TABLE_SCHEMA = {schema} \
-             AND BINARY TABLE_NAME = {}",
-            super::quoting::literal(&table.name)
-        ))
-        .await?
-        .number(0)?;
+    let name = literal(&table.name);
+    let sql = format!(
+        "SELECT DATA_LENGTH FROM information_schema.TABLES WHERE {} AND TABLE_NAME = {name} AND BINARY TABLE_NAME = {name}",
+        session.here("TABLE_SCHEMA")
+    );
+    let size = session.one(&sql).await?.number(0)?;
     // A row cannot be larger than the pages of its table. The figure may be some minutes old, so there is a margin.
     if !table.compressed && size.saturating_mul(4) <= limits.max_row_bytes {
         return Ok(());
