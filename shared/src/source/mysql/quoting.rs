@@ -38,7 +38,7 @@ const ESCAPES: [u8; 256] = {
 pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'\'');
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| ESCAPES[*byte as usize] != 0) {
+    while let Some(at) = next_escape(rest) {
         out.extend_from_slice(&rest[..at]);
         let escape = ESCAPES[rest[at] as usize];
         out.push(if escape == b'\'' { b'\'' } else { b'\\' });
@@ -47,6 +47,22 @@ pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     }
     out.extend_from_slice(rest);
     out.push(b'\'');
+}
+
+/// Where the next byte stands that must be escaped. Whole blocks without one, which is most of them, are passed at once.
+fn next_escape(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let mut at = 0;
+    while let Some(block) = bytes.get(at..at + BLOCK) {
+        // No early exit, so that the compiler looks at all of the block in a few instructions.
+        let suspicious =
+            block.iter().fold(false, |found, byte| found | (*byte < 0x20) | (*byte == b'\'') | (*byte == b'\\'));
+        if suspicious && let Some(found) = block.iter().position(|byte| ESCAPES[*byte as usize] != 0) {
+            return Some(at + found);
+        }
+        at += BLOCK;
+    }
+    bytes[at..].iter().position(|byte| ESCAPES[*byte as usize] != 0).map(|found| at + found)
 }
 
 /// Two hexadecimal digits for each byte, looked up as one.
@@ -253,6 +269,11 @@ mod tests {
         assert_eq!(quoted(b"a\\b\r\n\0\x1a\t"), "'a\\\\b\\r\\n\\0\\Z\t'");
         assert_eq!(quoted("é\u{1F600}".as_bytes()), "'é\u{1F600}'");
         assert_eq!(quoted(b""), "''");
+        // At every place within and behind the blocks of the search.
+        for length in 0..100 {
+            let text = format!("{}\t'{}", "x".repeat(length), "y".repeat(length));
+            assert_eq!(quoted(text.as_bytes()), format!("'{}'", text.replace('\'', "''")));
+        }
     }
 
     #[test]
