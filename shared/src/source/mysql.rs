@@ -19,6 +19,7 @@ mod quoting;
 mod rows;
 mod session;
 mod tables;
+mod text;
 
 use std::collections::BTreeMap;
 

@@ -142,3 +142,13 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
         mysql::check(&config, &DumpLimits::default()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_routine_that_speaks_to_the_restoring_client_is_refused() {
+    let database = Scratch::new("client_command");
+    // Sent as it is: the client of this test would run it too.
+    let mut connection = database.connect().await;
+    let sql = "CREATE PROCEDURE innocent() SELECT 1 /*!999999 \\! touch /tmp/nightvault-was-here */";
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    assert_refused(&database, Class::Unsupported, &["procedure `innocent` has a backslash"]).await;
+}

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::Column;
-use super::emit;
 use super::quoting::{identifier, literal, qualified_pairs};
 use super::session::{Flavor, Session};
+use super::text;
 use crate::{Class, Error, Result};
 
 /// Everything that is dumped.
@@ -227,7 +227,7 @@ impl Reader {
             }
             let sql = format!("SHOW CREATE TRIGGER {}", identifier(&name));
             let Some(mut coded) = self.coded(session, "trigger", &name, &sql, Layout::ROUTINE).await? else { continue };
-            match emit::unqualified_trigger(&coded, &session.database) {
+            match text::unqualified_trigger(&coded, &session.database) {
                 Some(create) => {
                     coded.create = create;
                     self.inventory.triggers.push(coded);
@@ -241,7 +241,7 @@ impl Reader {
     async fn events(&mut self, session: &mut Session) -> Result<()> {
         let rows = session
             .all(&format!(
-                "SELECT EVENT_NAME, EVENT_BODY, STATUS FROM information_schema.EVENTS \
+                "SELECT EVENT_NAME, EVENT_BODY, EVENT_TYPE, ENDS FROM information_schema.EVENTS \
                  WHERE {} ORDER BY BINARY EVENT_NAME",
                 session.here("EVENT_SCHEMA")
             ))
@@ -252,6 +252,12 @@ impl Reader {
             if body != "SQL" {
                 self.refuse(format!("event {} is written in {body}, not in SQL", identifier(&name)));
                 continue;
+            }
+            if row.text(2)? == "ONE TIME" || row.bytes(3).is_some() {
+                self.inventory.warnings.push(format!(
+                    "event {} has an end; restored behind that moment, the server drops or disables it at once",
+                    identifier(&name)
+                ));
             }
             let sql = format!("SHOW CREATE EVENT {}", identifier(&name));
             let coded = self.coded(session, "event", &name, &sql, Layout::EVENT).await?;
@@ -292,17 +298,23 @@ impl Reader {
             return Err(Error::new(Class::Permission, format!("the text of {kind} {quoted} is hidden from the backup user"))
                 .hint("Grant SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE (MySQL) to the backup user, or make it the definer."));
         };
-        let text = |index: Option<usize>| index.map(|index| first.text(index)).transpose();
+        let value = |index: Option<usize>| index.map(|index| first.text(index)).transpose();
         let mut coded = Coded {
             kind,
             name: name.to_owned(),
             create: Vec::new(),
-            sql_mode: text(layout.sql_mode)?,
-            time_zone: text(layout.time_zone)?,
+            sql_mode: value(layout.sql_mode)?,
+            time_zone: value(layout.time_zone)?,
             client_charset: first.text(layout.charset)?,
             connection_collation: first.text(layout.charset + 1)?,
-            database_collation: text(layout.database_collation)?,
+            database_collation: value(layout.database_collation)?,
         };
+        if text::speaks_to_the_client(&create, coded.sql_mode.as_deref().unwrap_or_default()) {
+            self.refuse(format!(
+                "{kind} {quoted} has a backslash where the restoring client would take it for a command"
+            ));
+            return Ok(None);
+        }
         self.notes(&coded, &create, &session.database);
         coded.create = if create.is_ascii() || coded.client_charset.starts_with("utf8") {
             create.into_bytes()
@@ -327,7 +339,7 @@ impl Reader {
     /// Notes what a restore elsewhere should know of.
     fn notes(&mut self, coded: &Coded, create: &str, database: &str) {
         let mode = coded.sql_mode.as_deref().unwrap_or_default();
-        if let Some(definer) = emit::definer(create, mode) {
+        if let Some(definer) = text::definer(create, mode) {
             self.inventory.definers.insert(definer);
         }
         let (kind, quoted) = (coded.kind, identifier(&coded.name));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::columns::{self, Described};
-use super::emit;
 use super::inventory::{Layout, Reader, Sequence, Statement, Table, View};
 use super::order::in_order;
 use super::quoting::identifier;
 use super::session::{Flavor, Record, Session, failed, number};
+use super::text;
 use crate::Result;
 
 impl Reader {
@@ -74,11 +74,12 @@ impl Reader {
             .one(&format!("SHOW CREATE TABLE {quoted}"))
             .await
             .map_err(|error| error.context(format!("cannot read the definition of table {quoted}")))?;
-        let Some(create) = emit::as_text(create.bytes(1).unwrap_or_default()) else {
+        let Some(create) = text::as_text(create.bytes(1).unwrap_or_default()) else {
             self.refuse(format!("table {quoted} has a definition that is not text"));
             return Ok(());
         };
-        let create = emit::unqualified_sequences(&create, &session.database);
+        let create = text::unqualified_sequences(&create, &session.database);
+        let create = text::without_version_comments(&create);
         let mut compressed = options.to_ascii_lowercase().contains("compress");
         let mut columns = Vec::new();
         let mut row_times = 0;
