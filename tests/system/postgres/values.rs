@@ -1,14 +1,13 @@
 //! Values and names that are easy to lose or to misread.
 
-use crate::support::postgres::{Scratch, assert_same, client};
+use crate::support::postgres::{Scratch, client};
 use crate::support::program;
 
 /// Dumps, restores and compares; returns the copy.
 async fn round_trip(original: &Scratch) -> Scratch {
     let (sql, _) = original.dump().await.unwrap();
     let restored = original.restored(&sql);
-    assert_same("schemas", &original.pg_dump_schema(), &restored.pg_dump_schema());
-    assert_same("rows", &original.pg_dump_rows(), &restored.pg_dump_rows());
+    original.assert_same_as(&restored);
     restored
 }
 
@@ -96,7 +95,7 @@ async fn the_dump_restores_in_a_single_transaction_by_a_role_with_hostile_settin
     let mut command = client("psql", &copy.name);
     program::stdout(command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f"]).arg(&path));
     copy.psql(&format!("ALTER DATABASE \"{}\" RESET ALL", copy.name));
-    assert_same("rows", &original.pg_dump_rows(), &copy.pg_dump_rows());
+    original.assert_same_as(&copy);
 }
 
 #[tokio::test]

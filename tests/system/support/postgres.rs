@@ -115,6 +115,32 @@ impl Scratch {
         assert_eq!(files, 1, "restoring made files: a name or a value left its quotes");
     }
 
+    /// Asserts that pg_dump sees no difference to a copy. It refuses servers that are newer than itself; then the rows are
+    /// compared by digests that the servers make.
+    pub(crate) fn assert_same_as(&self, copy: &Self) {
+        let version = program::stdout(Command::new("pg_dump").arg("--version"));
+        let client: u32 =
+            version.split([' ', '.']).find_map(|word| word.parse().ok()).expect("pg_dump tells its version");
+        if client * 10_000 + 9_999 >= self.psql("SHOW server_version_num").trim().parse().expect("a number") {
+            assert_same("schemas", &self.pg_dump_schema(), &copy.pg_dump_schema());
+            assert_same("rows", &self.pg_dump_rows(), &copy.pg_dump_rows());
+        }
+        assert_same("digests of the rows", &self.digests(), &copy.digests());
+    }
+
+    /// For each table its name, the number of its rows and a digest of their texts.
+    fn digests(&self) -> String {
+        let tables = "SELECT format('SELECT %L, count(*), sum(hashtextextended(encode(convert_to(t::text, ''UTF8''), ''hex''), 0)) FROM ONLY %I.%I t;', c.oid::regclass, \
+                      nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm') \
+                      AND relispopulated AND nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY nspname, relname";
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("digests.sql");
+        std::fs::write(&path, self.psql(tables)).expect("the queries are written");
+        program::stdout(
+            client("psql", &self.name).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&path),
+        )
+    }
+
     /// The schema as pg_dump sees it, without what differs between any two runs.
     pub(crate) fn pg_dump_schema(&self) -> String {
         let text = program::stdout(client("pg_dump", &self.name).args(["--schema-only", "--restrict-key=test"]));

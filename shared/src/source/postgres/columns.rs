@@ -39,12 +39,14 @@ pub(super) type Columns = HashMap<u32, Vec<Column>>;
 /// Reads them.
 pub(super) async fn read(session: &mut Session) -> Result<Columns> {
     let compression = if session.major >= 14 { "a.attcompression::text" } else { "''" };
+    // `pg_attver` is bookkeeping that some builds of the server keep among the options of every column; it is no option
+    // that anybody set, other builds do not know it, and pg_dump leaves it out as well.
     let query = format!(
         "SELECT a.attrelid::int8 AS relation, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, \
          a.attnotnull AS not_null, ad.oid::int8 AS preset_oid, pg_get_expr(ad.adbin, ad.adrelid) AS preset, \
          a.attgenerated::text AS generated, a.attislocal AS local, \
          CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END AS storage, {compression} AS compression, \
-         nullif(a.attstattarget, -1) AS statistics, to_json(a.attoptions)::text AS options, t.typlen < 0 AS variable, \
+         nullif(a.attstattarget, -1) AS statistics, (SELECT json_agg(o)::text FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\\_attver=%') AS options, t.typlen < 0 AS variable, \
          t.typname AS base, cn.nspname AS collation_schema, co.collname AS collation \
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum \
