@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::inventory::{FIRST_USER_OID, Key, PG_ATTRDEF, PG_CLASS, PG_TYPE};
+use super::inventory::{FIRST_USER_OID, Key, PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_TYPE};
 use super::plan::{ItemId, Plan, Rank, Section};
 use super::quote::{ident, literal, qualified};
 use super::session::Session;
@@ -17,9 +17,13 @@ pub(super) struct Column {
     /// Where it is not the type's own.
     collation: Option<String>,
     not_null: bool,
+    /// The constraint behind NOT NULL: since 18 it has a name.
+    rule: Option<Rule>,
     preset: Option<(Key, String)>,
     /// The preset is a generation expression.
     pub(super) generated: bool,
+    /// A generated column that is computed when it is read (since 18).
+    computed: bool,
     /// Defined here and not only by a parent.
     pub(super) local: bool,
     /// Storage, where it is not the type's own.
@@ -31,6 +35,23 @@ pub(super) struct Column {
     pub(super) variable: bool,
     /// How its size in dump text is measured.
     pub(super) base_type: String,
+}
+
+/// A NOT NULL constraint.
+#[derive(Debug)]
+struct Rule {
+    key: Key,
+    name: String,
+    local: bool,
+    valid: bool,
+    /// NO INHERIT.
+    own: bool,
+}
+
+impl Rule {
+    fn suffix(&self) -> &'static str {
+        if self.own { " NO INHERIT" } else { "" }
+    }
 }
 
 /// The columns of every relation, by its object id.
@@ -47,9 +68,11 @@ pub(super) async fn read(session: &mut Session) -> Result<Columns> {
          a.attgenerated::text AS generated, a.attislocal AS local, \
          CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END AS storage, {compression} AS compression, \
          nullif(a.attstattarget, -1) AS statistics, (SELECT json_agg(o)::text FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\\_attver=%') AS options, t.typlen < 0 AS variable, \
-         t.typname AS base, cn.nspname AS collation_schema, co.collname AS collation \
+         t.typname AS base, nn.oid::int8 AS rule_oid, nn.conname AS rule_name, nn.conislocal AS rule_local, \
+         nn.convalidated AS rule_valid, nn.connoinherit AS rule_own, cn.nspname AS collation_schema, co.collname AS collation \
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum \
+         LEFT JOIN pg_constraint nn ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey = ARRAY[a.attnum] \
          LEFT JOIN pg_collation co ON co.oid = a.attcollation AND a.attcollation <> t.typcollation \
          LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= {FIRST_USER_OID} AND a.attnum > 0 AND NOT a.attisdropped \
@@ -72,7 +95,18 @@ pub(super) async fn read(session: &mut Session) -> Result<Columns> {
             collation,
             not_null: row.flag("not_null")?,
             preset,
+            rule: match row.optional("rule_name")? {
+                Some(name) => Some(Rule {
+                    key: (PG_CONSTRAINT, row.oid("rule_oid")?),
+                    name,
+                    local: row.flag("rule_local")?,
+                    valid: row.flag("rule_valid")?,
+                    own: row.flag("rule_own")?,
+                }),
+                None => None,
+            },
             generated: !row.text("generated")?.is_empty(),
+            computed: row.text("generated")? == "v",
             local: row.flag("local")?,
             storage: row.optional("storage")?.and_then(|letter| match letter.as_str() {
                 "p" => Some("PLAIN"),
@@ -111,13 +145,20 @@ impl Column {
         }
         match &self.preset {
             Some((_, expression)) if self.generated => {
-                text.push_str(&format!(" GENERATED ALWAYS AS ({expression}) STORED"));
+                let kind = if self.computed { "VIRTUAL" } else { "STORED" };
+                text.push_str(&format!(" GENERATED ALWAYS AS ({expression}) {kind}"));
             }
             Some((_, expression)) if self.inline(plan) => text.push_str(&format!(" DEFAULT {expression}")),
             _ => {}
         }
-        if self.not_null {
-            text.push_str(" NOT NULL");
+        match &self.rule {
+            Some(rule) if rule.valid => {
+                text.push_str(&format!(" CONSTRAINT {} NOT NULL{}", ident(&rule.name), rule.suffix()));
+            }
+            // One that is not validated is added behind the rows.
+            Some(_) => {}
+            None if self.not_null => text.push_str(" NOT NULL"),
+            None => {}
         }
         (!typed || text.len() > bare).then_some(text)
     }
@@ -141,7 +182,7 @@ impl Column {
     pub(super) fn details(&self, relation: &str, printed: bool, inherits: bool) -> String {
         let alter = format!("ALTER {relation} ALTER COLUMN {}", ident(&self.name));
         let mut sql = String::new();
-        if !printed && self.not_null {
+        if !printed && self.not_null && self.rule.is_none() {
             sql.push_str(&format!("{alter} SET NOT NULL;\n"));
         }
         if !printed && inherits && self.preset.is_none() {
@@ -160,6 +201,26 @@ impl Column {
             sql.push_str(&format!("{alter} SET ({});\n", options(&self.options)));
         }
         sql
+    }
+
+    /// Claims the NOT NULL constraint and adds an item for it where it does not stand in CREATE TABLE.
+    pub(super) fn add_rule(&self, plan: &mut Plan, table: &str, item: ItemId, printed: bool) -> Result<()> {
+        let Some(rule) = &self.rule else { return Ok(()) };
+        // What is not local comes from the parent.
+        if (printed && rule.valid) || (!printed && !rule.local) {
+            return plan.part(rule.key, item);
+        }
+        let (section, state) = if rule.valid { (Section::PreData, "") } else { (Section::PostData, " NOT VALID") };
+        let sql = format!(
+            "ALTER TABLE {}{table} ADD CONSTRAINT {} NOT NULL {}{}{state};\n",
+            if rule.valid { "ONLY " } else { "" },
+            ident(&rule.name),
+            ident(&self.name),
+            rule.suffix()
+        );
+        let added = plan.create(rule.key, "not-null constraint", (section, Rank::Check), sql)?;
+        plan.after(added, item);
+        Ok(())
     }
 
     /// Claims the default and adds an item for it where it does not stand in CREATE TABLE.

@@ -45,18 +45,20 @@ async fn publications(session: &mut Session, plan: &mut Plan) -> Result<()> {
     let query = format!(
         "SELECT p.oid::int8 AS oid, pubname AS name, puballtables AS all_tables, pubviaroot AS via_root, \
          concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END, \
-         CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END) AS actions \
+         CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END) AS actions, \
+         coalesce(to_jsonb(p) ->> 'pubgencols', 'n') = 's' AS generated \
          FROM pg_publication p WHERE p.oid >= {FIRST_USER_OID} ORDER BY 2"
     );
     for row in session.rows("reading the publications", &query).await? {
         let oid = row.oid("oid")?;
         if plan.has(PG_PUBLICATION, oid) {
             let sql = format!(
-                "CREATE PUBLICATION {}{} WITH (publish = {}, publish_via_partition_root = {});\n",
+                "CREATE PUBLICATION {}{} WITH (publish = {}, publish_via_partition_root = {}{});\n",
                 ident(&row.text("name")?),
                 if row.flag("all_tables")? { " FOR ALL TABLES" } else { "" },
                 literal(&row.text("actions")?),
-                row.flag("via_root")?
+                row.flag("via_root")?,
+                if row.flag("generated")? { ", publish_generated_columns = stored" } else { "" }
             );
             plan.create((PG_PUBLICATION, oid), "publication", PLACE, sql)?;
         }

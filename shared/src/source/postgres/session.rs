@@ -20,7 +20,7 @@ use crate::{Class, Error, Result};
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The oldest and the newest major version whose catalogue this code knows.
-const MAJORS: std::ops::RangeInclusive<u32> = 13..=17;
+const MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
 
 /// A connection that is set up.
 pub(super) struct Session {

@@ -164,6 +164,7 @@ fn table(plan: &mut Plan, columns: &Columns, row: &Record, checks: Vec<Check>) -
     }
     for column in columns {
         column.add_preset(plan, &name, item, column.local || !inherits)?;
+        column.add_rule(plan, &name, item, column.local || !inherits)?;
     }
     security(plan, row, &name, oid)?;
     if let (true, Some(bound), Some(parent)) = (partition, row.optional("bound")?, parents.first()) {

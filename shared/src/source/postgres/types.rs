@@ -47,8 +47,9 @@ async fn enums(session: &mut Session, plan: &mut Plan) -> Result<()> {
 
 async fn domains(session: &mut Session, plan: &mut Plan) -> Result<()> {
     let query = format!(
-        "SELECT c.oid::int8 AS oid, contypid::int8 AS type, conname AS name, pg_get_constraintdef(c.oid) AS definition, \
-         convalidated AS valid FROM pg_constraint c WHERE contypid <> 0 AND contype = 'c' AND c.oid >= {FIRST_USER_OID} ORDER BY 2, 3"
+        "SELECT c.oid::int8 AS oid, contypid::int8 AS type, conname AS name, convalidated AS valid, \
+         CASE contype WHEN 'n' THEN 'NOT NULL' ELSE pg_get_constraintdef(c.oid) END AS definition \
+         FROM pg_constraint c WHERE contypid <> 0 AND contype IN ('c', 'n') AND c.oid >= {FIRST_USER_OID} ORDER BY 2, 3"
     );
     let mut checks: BTreeMap<u32, Vec<(u32, String, String, bool)>> = BTreeMap::new();
     for row in session.rows("reading the constraints of domains", &query).await? {
@@ -77,7 +78,9 @@ async fn domains(session: &mut Session, plan: &mut Plan) -> Result<()> {
         if let Some(preset) = row.optional("preset")? {
             sql.push_str(&format!(" DEFAULT {preset}"));
         }
-        if row.flag("not_null")? {
+        // Since 17 this is a constraint with a name.
+        let named = checks.get(&oid).is_some_and(|checks| checks.iter().any(|(_, _, text, _)| text == "NOT NULL"));
+        if row.flag("not_null")? && !named {
             sql.push_str(" NOT NULL");
         }
         let (mut inline, mut apart) = (Vec::new(), Vec::new());
