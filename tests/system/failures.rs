@@ -166,7 +166,8 @@ fn another_password_is_told_from_damage() {
     bytes.truncate(end);
     std::fs::write(&path, bytes).unwrap();
     let monitor = nightvault.fails(1, &["--json", "monitor"]).json();
-    let readable = monitor["disks"][0]["findings"].as_array().unwrap().iter().find(|f| f["check"] == "readable").unwrap();
+    let readable =
+        monitor["disks"][0]["findings"].as_array().unwrap().iter().find(|f| f["check"] == "readable").unwrap();
     assert_eq!(readable["status"], "unhealthy");
     assert!(!readable["message"].as_str().unwrap().contains("wrong password"), "{readable}");
 }

@@ -1,6 +1,8 @@
 //! The system tests: real databases, real S3 APIs, the built programs. `tests/run` starts the servers and says where
 //! they are (`support`); a test that needs one and is not told where it is fails and says how to start it.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 mod archive;
 mod demo;
 mod documents;

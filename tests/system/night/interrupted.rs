@@ -66,7 +66,8 @@ fn killed_while_it_waits_for_a_lock_it_leaves_nothing() {
     wait_until(&mut locker, "the table was locked", || database.psql(locked).trim() == "1");
 
     let mut run = start(&nightvault);
-    let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting =
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     wait_until(&mut run, "the dump waited for the lock", || database.psql(waiting).trim() == "t");
     signal(&run, "-KILL");
     assert_eq!(run.wait().unwrap().signal(), Some(9));
