@@ -1,5 +1,7 @@
 //! What stands in files that no compiler reads: sample events, the template, the README, the length of our own files.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

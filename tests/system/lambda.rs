@@ -1,6 +1,8 @@
 //! The three built functions, driven through the Lambda Runtime API against real servers: a whole night, and the ways in
 //! which an invocation fails.
 
+#![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

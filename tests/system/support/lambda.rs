@@ -65,6 +65,7 @@ impl Answer {
     pub(crate) fn report(self) -> Value {
         match self {
             Answer::Response(report) => report,
+            Answer::InitError(error) => panic!("the function did not start: {error}"),
             other => panic!("a report was expected, not {other:?}"),
         }
     }
