@@ -1,5 +1,7 @@
 //! MySQL and MariaDB dumps, restored by the server's own client and compared with the original.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper may fail like the test")]
+
 mod consistency;
 mod hostile;
 mod refusals;

@@ -136,3 +136,24 @@ async fn a_trigger_that_names_its_database_is_restored_into_the_new_one() {
         "2\n1\n"
     );
 }
+
+#[tokio::test]
+async fn what_leaves_the_database_is_told() {
+    let other = Scratch::new("elsewhere");
+    other.run("CREATE TABLE o (id INT PRIMARY KEY) ENGINE=InnoDB");
+    let database = Scratch::new("leaves");
+    let (name, other_name) = (database.name(), other.name());
+    database.run(&format!(
+        "CREATE TABLE t (id INT PRIMARY KEY, o INT, FOREIGN KEY (o) REFERENCES {other_name}.o (id)) ENGINE=InnoDB;
+         CREATE VIEW v AS SELECT t.id FROM t JOIN {other_name}.o USING (id);
+         CREATE PROCEDURE p() SELECT * FROM {name}.t;
+         CREATE PROCEDURE fine() SELECT '{name}.t {other_name}.o' FROM t;"
+    ));
+    let (_, dump) = dump(&database.config()).await.unwrap();
+    let warned = |words: &[&str]| dump.warnings.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(warned(&["foreign key of table `t`", other_name]), "{:#?}", dump.warnings);
+    assert!(warned(&["view `v`", other_name]), "{:#?}", dump.warnings);
+    assert!(warned(&["procedure `p` names its own database", name]), "{:#?}", dump.warnings);
+    assert_eq!(dump.warnings.len(), 3, "{:#?}", dump.warnings);
+    drop(database);
+}

@@ -5,7 +5,7 @@ use nightvault_core::config::{ServerDatabase, TlsMode};
 use nightvault_core::source::{DumpLimits, mysql};
 
 use super::{assert_lines, dump, dump_with};
-use crate::support::mariadb::{Scratch, User};
+use crate::support::mariadb::{Scratch, Server, User};
 
 /// Asserts that both `check` and `dump` refuse, and that the message has `parts`.
 async fn assert_refused(database: &Scratch, class: Class, parts: &[&str]) {
@@ -143,12 +143,14 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
     }
 }
 
+/// MariaDB blanks such comments out when it stores a body; to MySQL this one is like any other and stays.
 #[tokio::test]
+#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
 async fn a_routine_that_speaks_to_the_restoring_client_is_refused() {
-    let database = Scratch::new("client_command");
+    let database = Scratch::on(Server::MySql, "client_command", "");
     // Sent as it is: the client of this test would run it too.
     let mut connection = database.connect().await;
-    let sql = "CREATE PROCEDURE innocent() SELECT 1 /*!999999 \\! touch /tmp/nightvault-was-here */";
+    let sql = "CREATE PROCEDURE innocent() BEGIN SELECT 1 /*M!999999 \\! touch /tmp/nightvault-was-here */; END";
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     assert_refused(&database, Class::Unsupported, &["procedure `innocent` has a backslash"]).await;
 }

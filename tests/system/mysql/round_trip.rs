@@ -62,6 +62,9 @@ async fn every_kind_of_object_comes_back() {
         ("view", 8),
     ];
     assert_eq!(counts, expected);
+    let warned = |words: &[&str]| dump.warnings.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(warned(&["`at` of table `places`", "REF_SYSTEM_ID=4326"]), "{:#?}", dump.warnings);
+    assert!(warned(&["event `once` has an end"]), "{:#?}", dump.warnings);
     assert!(dump.snapshot["definers"].contains("no`body@%.example.com"), "{}", dump.snapshot["definers"]);
 }
 

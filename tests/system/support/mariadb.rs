@@ -1,6 +1,8 @@
 //! A MariaDB server for tests: scratch databases that drop themselves, the client, `mariadb-dump` as a second opinion,
 //! and digests of rows computed in the server, since `mariadb-dump` itself loses digits of `FLOAT`.
 
+#![allow(clippy::unwrap_used, reason = "a test's helper may fail like the test")]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

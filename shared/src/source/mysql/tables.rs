@@ -52,10 +52,32 @@ impl Reader {
                 (kind, _) => self.refuse(format!("{quoted} is of the unknown kind {kind:?}")),
             }
         }
+        self.spatial_references(session).await?;
         self.inventory.views = in_order(views);
         for view in self.inventory.views.iter().filter(|view| view.placeholder && view.columns.is_empty()) {
             self.refusals
                 .push(format!("the columns of view {} are hidden from the backup user", identifier(&view.name)));
+        }
+        Ok(())
+    }
+
+    /// MariaDB keeps `REF_SYSTEM_ID` of a column, checks nothing by it, and does not print it.
+    async fn spatial_references(&mut self, session: &mut Session) -> Result<()> {
+        if session.flavor != Flavor::MariaDb {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT G_TABLE_NAME, G_GEOMETRY_COLUMN, SRID FROM information_schema.GEOMETRY_COLUMNS \
+             WHERE {} AND SRID <> 0 ORDER BY BINARY G_TABLE_NAME, BINARY G_GEOMETRY_COLUMN",
+            session.here("G_TABLE_SCHEMA")
+        );
+        for row in session.all(&sql).await? {
+            self.inventory.warnings.push(format!(
+                "column {} of table {} is declared with REF_SYSTEM_ID={}, which the server does not print; the values keep theirs",
+                identifier(&row.text(1)?),
+                identifier(&row.text(0)?),
+                row.text(2)?
+            ));
         }
         Ok(())
     }
