@@ -149,11 +149,17 @@ async fn what_leaves_the_database_is_told() {
          CREATE PROCEDURE p() SELECT * FROM {name}.t;
          CREATE PROCEDURE fine() SELECT '{name}.t {other_name}.o' FROM t;"
     ));
-    let (_, dump) = dump(&database.config()).await.unwrap();
+    let (bytes, dump) = dump(&database.config()).await.unwrap();
     let warned = |words: &[&str]| dump.warnings.iter().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(warned(&["foreign key of table `t`", other_name]), "{:#?}", dump.warnings);
     assert!(warned(&["view `v`", other_name]), "{:#?}", dump.warnings);
     assert!(warned(&["procedure `p` names its own database", name]), "{:#?}", dump.warnings);
     assert_eq!(dump.warnings.len(), 3, "{:#?}", dump.warnings);
+    // The restored view reads the restored table, and what it read of the other database.
+    let restored = Scratch::new("leaves_restored");
+    restored.restore(&bytes);
+    other.run("INSERT INTO o VALUES (1), (2)");
+    restored.run("INSERT INTO t VALUES (1, 1)");
     drop(database);
+    assert_eq!(restored.run("SELECT * FROM v"), "1\n");
 }

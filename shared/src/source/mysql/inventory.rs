@@ -315,6 +315,19 @@ impl Reader {
             ));
             return Ok(None);
         }
+        let create = if kind == "view" {
+            match text::unqualified_view(&create, &session.database) {
+                Some(freed) if freed == create || coded.client_charset.starts_with("utf8") || create.is_ascii() => {
+                    freed
+                }
+                _ => {
+                    self.refuse(format!("view {quoted} names its own database in a way that cannot be taken out"));
+                    return Ok(None);
+                }
+            }
+        } else {
+            create
+        };
         self.notes(&coded, &create, &session.database);
         coded.create = if create.is_ascii() || coded.client_charset.starts_with("utf8") {
             create.into_bytes()

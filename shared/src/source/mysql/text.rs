@@ -108,6 +108,42 @@ pub(super) fn as_text(create: &[u8]) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
+/// As soon as a view reads another database the server writes its own one before every name too, and the view would read
+/// the original when it is restored elsewhere: `` `own`.`t`.`c` `` becomes `` `t`.`c` ``. `None` when a table goes by the
+/// database's name in it, so that the two cannot be told apart.
+pub(super) fn unqualified_view(create: &str, database: &str) -> Option<String> {
+    let mut names = Names::new(create, "");
+    let mut cuts = Vec::new();
+    let mut ambiguous = false;
+    let (mut behind_point, mut introduces) = (false, false);
+    while let Some(token) = names.token() {
+        let Ok(name) = token else {
+            behind_point = token == Err('.');
+            introduces = false;
+            continue;
+        };
+        if name.text == database && !behind_point {
+            let after = names.at();
+            match (names.token(), names.token()) {
+                (Some(Err('.')), Some(Ok(next))) => cuts.push(name.start..next.start),
+                // Behind AS it is a column's alias, behind VIEW the view itself.
+                _ => ambiguous |= !introduces,
+            }
+            names.back_to(after);
+        }
+        introduces = ["as", "view"].into_iter().any(|word| create[name.start..name.end].eq_ignore_ascii_case(word));
+        behind_point = false;
+    }
+    if ambiguous && !cuts.is_empty() {
+        return None;
+    }
+    let mut create = create.to_owned();
+    for cut in cuts.into_iter().rev() {
+        create.replace_range(cut, "");
+    }
+    Some(create)
+}
+
 /// Frees what the server wraps into version comments, as in `/*!80023 INVISIBLE */`. The wrapped text may hold a comment
 /// that a person wrote, `*/` in it included; and an older server would pass over the wrapped part without a word.
 pub(super) fn without_version_comments(create: &str) -> String {
@@ -209,6 +245,17 @@ mod tests {
             database_collation: None,
         };
         unqualified_trigger(&coded, "clinic").map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn views_lose_the_name_of_their_own_database_alone() {
+        let create =
+            "CREATE VIEW `v` AS select `own`.`t`.`own` AS `own`,'`own`.`t`' from (`own`.`t` join `other`.`own` `x`)";
+        let expected = "CREATE VIEW `v` AS select `t`.`own` AS `own`,'`own`.`t`' from (`t` join `other`.`own` `x`)";
+        assert_eq!(unqualified_view(create, "own").as_deref(), Some(expected));
+        assert_eq!(unqualified_view("CREATE VIEW `v` AS select `own`.`c` from `t` `own`", "own"), None);
+        let plain = "CREATE VIEW `own` AS select 1 AS `own` from `own`";
+        assert_eq!(unqualified_view(plain, "own").as_deref(), Some(plain));
     }
 
     #[test]
