@@ -53,3 +53,39 @@ async fn rows_of_an_extension_s_configuration_come_back() {
         assert_eq!(original.psql(query), copy.psql(query));
     }
 }
+
+#[tokio::test]
+async fn what_each_version_brought_comes_back() {
+    // From which major version, and what.
+    let cases = [
+        (13, "CREATE TABLE old (id integer PRIMARY KEY, v text NOT NULL); CREATE TABLE heir () INHERITS (old)"),
+        (14, "CREATE TABLE packed (v text COMPRESSION pglz, r int4multirange)"),
+        (15, "CREATE TABLE once (a integer, UNIQUE NULLS NOT DISTINCT (a)); CREATE UNLOGGED SEQUENCE loose"),
+        (16, "CREATE TABLE stored (v text STORAGE EXTERNAL); ALTER TABLE heir ADD CONSTRAINT positive CHECK (id > 0)"),
+        (
+            17,
+            "CREATE TABLE split (id bigint GENERATED ALWAYS AS IDENTITY, at date NOT NULL) PARTITION BY RANGE (at); \
+             CREATE TABLE split_1 PARTITION OF split FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); \
+             INSERT INTO split (at) SELECT '2024-02-02' FROM generate_series(1, 3); \
+             CREATE DOMAIN named AS text CONSTRAINT must_be NOT NULL; GRANT MAINTAIN ON old TO PUBLIC",
+        ),
+        (
+            18,
+            "CREATE TABLE computed (a integer CONSTRAINT \"a is there\" NOT NULL NO INHERIT, b integer GENERATED ALWAYS AS (a * 2) VIRTUAL, \
+             c integer GENERATED ALWAYS AS (a * 3) STORED, CONSTRAINT loose CHECK (a > 5) NOT ENFORCED); \
+             INSERT INTO computed VALUES (1); CREATE TABLE later (n integer); INSERT INTO later VALUES (NULL); \
+             ALTER TABLE later ADD CONSTRAINT not_yet NOT NULL n NOT VALID; \
+             ALTER TABLE heir ADD CONSTRAINT own_name CHECK (v <> ''); \
+             CREATE TABLE periods (id int4range, during daterange, PRIMARY KEY (id, during WITHOUT OVERLAPS)); \
+             CREATE TABLE of_periods (id int4range, during daterange, FOREIGN KEY (id, PERIOD during) REFERENCES periods); \
+             CREATE PUBLICATION generated FOR TABLE computed WITH (publish_generated_columns = stored)",
+        ),
+    ];
+    let original = Scratch::new();
+    let version: u32 =
+        original.psql("SELECT current_setting('server_version_num')::integer / 10000").trim().parse().unwrap();
+    for (_, sql) in cases.iter().filter(|(from, _)| *from <= version) {
+        original.psql(sql);
+    }
+    assert_round_trip(&original).await;
+}
