@@ -1,5 +1,6 @@
 //! What is refused, with which words, and what a hostile server setting cannot do.
 
+use nightvault_core::config::TlsMode;
 use nightvault_core::secret::Secret;
 use nightvault_core::source::{DumpLimits, postgres};
 use nightvault_core::{Class, Error};
@@ -53,10 +54,33 @@ async fn assert_refused(scratch: &Scratch, class: Class, words: &[&str]) {
 async fn what_is_not_covered_is_refused_by_name() {
     // One line for each kind: how it is made, what must be named.
     let cases = [
-        ("CREATE FUNCTION l() RETURNS integer LANGUAGE internal AS 'int4_accum' IMMUTABLE; CREATE TYPE shell", "shell"),
-        ("CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler", "heap_too"),
-        ("CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", "conv"),
+        ("CREATE TYPE shell", "type public.shell"),
+        ("CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler", "access method heap_too"),
+        ("CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", "conversion public.conv"),
         ("CREATE SUBSCRIPTION sub_x CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false)", "sub_x"),
+        ("SELECT lo_create(424242)", "large object 424242"),
+        ("CREATE FOREIGN DATA WRAPPER wrapper", "foreign-data wrapper wrapper"),
+        ("CREATE FOREIGN DATA WRAPPER w2; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w2", "server elsewhere"),
+        (
+            "CREATE FOREIGN DATA WRAPPER w3; CREATE SERVER s3 FOREIGN DATA WRAPPER w3; \
+             CREATE USER MAPPING FOR PUBLIC SERVER s3 OPTIONS (password 'hidden')",
+            "user mapping public on server s3",
+        ),
+        (
+            "CREATE FOREIGN DATA WRAPPER w4; CREATE SERVER s4 FOREIGN DATA WRAPPER w4; CREATE FOREIGN TABLE far (n integer) SERVER s4",
+            "foreign table public.far",
+        ),
+        ("CREATE OPERATOR FAMILY family USING btree", "operator family public.family USING btree"),
+        ("CREATE LANGUAGE other HANDLER plpgsql_call_handler", "language other"),
+        ("CREATE TEXT SEARCH TEMPLATE template (LEXIZE = dsimple_lexize)", "text search template public.template"),
+        (
+            "CREATE TEXT SEARCH PARSER parser (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype)",
+            "text search parser public.parser",
+        ),
+        (
+            "CREATE EXTENSION hstore; CREATE TRANSFORM FOR hstore LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal))",
+            "transform",
+        ),
     ];
     for (sql, name) in cases {
         let scratch = Scratch::new();
@@ -67,6 +91,20 @@ async fn what_is_not_covered_is_refused_by_name() {
             scratch.psql("DROP SUBSCRIPTION sub_x");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+    let scratch = Scratch::new();
+    for mode in [TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull] {
+        let mut config = scratch.config();
+        config.tls = mode;
+        let error = postgres::check(&config, &DumpLimits::default()).await.unwrap_err();
+        assert_eq!(error.class(), Class::Configuration, "{mode:?}: {error:?}");
+    }
+    let mut config = scratch.config();
+    config.tls = TlsMode::Prefer;
+    postgres::check(&config, &DumpLimits::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! a table of a few pages the server's own `count(*)` is a second witness. A row over the limit is refused before the
 //! table is read where its size can be known, and at the latest when it arrives.
 
+use std::io::BufRead;
+
 use futures_util::TryStreamExt;
 
 use super::columns::Column;
@@ -83,7 +85,7 @@ async fn copy(
         if message.len() as u64 > limits.max_row_bytes {
             return Err(too_large(plain, message.len() as u64, limits));
         }
-        rows += message.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        rows += newlines(&message);
         if message.len() <= SLICE_BYTES {
             out.put(&message);
             out.flush_if_full().await?;
@@ -100,6 +102,19 @@ async fn copy(
     }
     out.progress().add_rows(rows - noted);
     Ok(rows)
+}
+
+/// How many newlines there are, by the search of the C library, which is quick in every build.
+fn newlines(mut bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    loop {
+        let before = bytes;
+        match bytes.skip_until(b'\n') {
+            Ok(length) if length > 0 => count += u64::from(before[length - 1] == b'\n'),
+            // A slice cannot fail to be read.
+            _ => return count,
+        }
+    }
 }
 
 /// Asks for the largest row where the table has enough out-of-line bytes to hold one over the limit.
@@ -154,4 +169,16 @@ fn too_large(table: &str, bytes: u64, limits: &DumpLimits) -> Error {
         format!("table {table} holds a row of {bytes} bytes of dump text; the limit is {}", limits.max_row_bytes),
     )
     .hint("Raise the limit for rows and give the process three times as much memory as the largest row takes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newlines;
+
+    #[test]
+    fn rows_are_counted_by_their_newlines_wherever_a_message_ends() {
+        for (bytes, wanted) in [("", 0), ("a", 0), ("\n", 1), ("a\nb", 1), ("a\n\nb\n", 3)] {
+            assert_eq!(newlines(bytes.as_bytes()), wanted, "{bytes:?}");
+        }
+    }
 }
