@@ -15,7 +15,8 @@ pub struct BackupReport {
     pub name: String,
     /// The key of the backup.
     pub key: String,
-    /// `stored`: made, read back and checked. `already_done`: this key was there before. `planned`: a dry run.
+    /// `stored`: made, read back and checked. `already_done`: this key was there before. `planned`: a dry run. `failed`: what is there
+    /// nevertheless, each disk's line says.
     pub status: BackupStatus,
     /// When the run began, UTC.
     pub started: Timestamp,
@@ -43,6 +44,8 @@ pub enum BackupStatus {
     AlreadyDone,
     /// A dry run: sources and disks were reached, nothing was written.
     Planned,
+    /// It failed; each disk's line says what is there nevertheless.
+    Failed,
 }
 
 /// One source's figures.

@@ -12,7 +12,7 @@ pub(crate) fn text(report: &BackupReport) -> String {
     let took = duration(report.duration_ms);
     let key = clean(&report.key);
     let mut text = match report.status {
-        BackupStatus::Stored => match proved(report) {
+        BackupStatus::Stored | BackupStatus::Failed => match proved(report) {
             0 => format!("{key}: NOT stored; the run ended after {took}\n"),
             all if all == report.disks.len() => format!("{key}: {} stored in {took}\n", size(report.archive_bytes)),
             some => format!("{key}: stored on {some} of {} disks ALONE in {took}\n", report.disks.len()),
@@ -27,14 +27,16 @@ pub(crate) fn text(report: &BackupReport) -> String {
     for source in &report.sources {
         text.push_str(&problems(source));
     }
+    let written = matches!(report.status, BackupStatus::Stored | BackupStatus::Failed);
     for disk in &report.disks {
         let name = clean(&disk.disk);
         text.push_str(&match &disk.error {
             Some(error) => format!("  disk {name}: FAILED: {}\n", clean(error)),
-            None if report.status == BackupStatus::Stored && disk.verified.is_none() => {
+            None if written && disk.verified.is_none() => {
                 format!("  disk {name}: no backup that was read back and checked\n")
             }
-            None if report.status == BackupStatus::Stored => format!(
+            None if written && disk.parts == 0 => format!("  disk {name}: was there already\n"),
+            None if written => format!(
                 "  disk {name}: {} in {}, verified: {}{}\n",
                 size(disk.uploaded_bytes),
                 plural(disk.parts.into(), "part", "parts"),
@@ -50,8 +52,7 @@ pub(crate) fn text(report: &BackupReport) -> String {
     text + &super::deliveries(&report.notifications)
 }
 
-/// On how many disks the backup was read back and checked. The report of a run that failed has the status that was
-/// aimed at; what was reached is read from its disks.
+/// On how many disks the backup was read back and checked.
 fn proved(report: &BackupReport) -> usize {
     report.disks.iter().filter(|disk| disk.error.is_none() && disk.verified.is_some()).count()
 }

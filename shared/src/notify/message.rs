@@ -97,6 +97,7 @@ fn backup_headline(report: &BackupReport) -> &'static str {
         BackupStatus::Stored => "backup stored, but NOT read back on every disk",
         BackupStatus::AlreadyDone => "this backup was there already, nothing was done",
         BackupStatus::Planned => "dry run of a backup, nothing was written",
+        BackupStatus::Failed => "backup FAILED",
     }
 }
 
@@ -139,7 +140,11 @@ fn disk_line(status: BackupStatus, report: &DiskReport) -> String {
         BackupStatus::Planned => format!("{disk}: reached"),
         BackupStatus::AlreadyDone if report.verified.is_none() => format!("{disk}: nothing was done"),
         BackupStatus::AlreadyDone => format!("{disk}: {proof}"),
-        BackupStatus::Stored => {
+        BackupStatus::Failed if report.verified.is_none() => format!("{disk}: nothing of this run is there"),
+        BackupStatus::Stored | BackupStatus::Failed if report.parts == 0 && report.verified.is_some() => {
+            format!("{disk}: it was there already, {proof}")
+        }
+        BackupStatus::Stored | BackupStatus::Failed => {
             let checksum =
                 report.checksum.as_deref().map(|sum| format!(", checksum {}", short(sum))).unwrap_or_default();
             let parts = count(u64::from(report.parts), "part", "parts");

@@ -16,7 +16,7 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 
 use self::dump::Dumped;
-use self::fanout::FanOut;
+use self::fanout::{FanOut, Making};
 use self::selection::Selection;
 pub(super) use self::selection::pick;
 use crate::archive::manifest::FileProblemKind;
@@ -82,10 +82,10 @@ async fn run(
     // Until the first byte is written there is nothing to undo: a stop simply ends the preparation.
     let password = context.unless_stopped(environment.archive_password()).await?;
     let selection = context.unless_stopped(Selection::make(environment, event)).await?;
-    let mut lanes =
-        context.unless_stopped(FanOut::reach(&selection.stores, &key, date, &password, &mut report.disks)).await?;
+    let making = Making { key: key.clone(), date, password: password.clone() };
+    let reach = FanOut::reach(&selection.stores, making, context.progress.clone());
+    let mut lanes = context.unless_stopped(reach).await?;
     if lanes.is_empty() {
-        report.status = BackupStatus::AlreadyDone;
         return conclude(report, lanes);
     }
     context.unless_stopped(dump::check(&selection, config)).await?;
@@ -100,7 +100,7 @@ async fn run(
     context.progress.set_current("opening uploads");
     let written = context
         .unless_stopped(async {
-            lanes.open(&key, dump::estimate(&selection).await, context.progress.clone()).await?;
+            lanes.open(dump::estimate(&selection).await).await?;
             write_archive(environment, &selection, &password, (&key, date), context, &mut lanes).await
         })
         .await;
@@ -108,7 +108,8 @@ async fn run(
         Ok(written) => written,
         Err(error) => {
             lanes.abort().await;
-            report.disks.extend(lanes.into_outcome().0);
+            report.status = BackupStatus::Failed;
+            report.disks = lanes.into_outcome().0;
             return Err(Failed { error, report: Some(Box::new(report)) });
         }
     };
@@ -127,11 +128,17 @@ async fn run(
 
 /// The report with what became of every disk; a failure when any disk or file is missing.
 fn conclude(mut report: BackupReport, lanes: FanOut) -> Result<BackupReport, Failed<BackupReport>> {
+    if report.status != BackupStatus::Planned {
+        report.status = if lanes.any_stored() { BackupStatus::Stored } else { BackupStatus::AlreadyDone };
+    }
     let (disks, failed) = lanes.into_outcome();
-    report.disks.extend(disks);
+    report.disks = disks;
     match failed.or_else(|| unreadable_files(&report.sources)) {
         None => Ok(report),
-        Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),
+        Some(error) => {
+            report.status = BackupStatus::Failed;
+            Err(Failed { error, report: Some(Box::new(report)) })
+        }
     }
 }
 

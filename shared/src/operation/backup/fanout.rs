@@ -28,54 +28,50 @@ pub(super) struct Lane {
 pub(super) enum State {
     /// Reached; the key is free.
     Ready,
+    /// Held by a step that is at work on it.
+    Busy,
+    /// This very backup was there before: a repeated event.
+    There,
     /// Being written.
     Open(Box<dyn Upload>),
     /// Visible.
     Stored(Stored),
-    /// Failed; nothing of this run is to be trusted there. `Stored`: visible, but not proved.
+    /// Failed; nothing of this run is to be trusted there. With `Stored`: visible, but not proved.
     Failed(Error, Option<Stored>),
+}
+
+/// What a run makes, so that a disk that has it already can be told.
+pub(super) struct Making {
+    /// The key.
+    pub(super) key: String,
+    /// The moment that the key stands for.
+    pub(super) date: Timestamp,
+    /// The password that opens it.
+    pub(super) password: Secret,
 }
 
 /// The disks that a run writes to.
 pub(super) struct FanOut {
     lanes: Vec<Lane>,
+    making: Making,
     progress: Arc<Progress>,
 }
 
 impl FanOut {
-    /// Asks every disk whether it can be reached and has the key already. A disk that holds exactly this backup is done
-    /// and goes to `done`; one that holds another backup under this key has failed.
-    pub(super) async fn reach(
-        stores: &[Arc<dyn Store>],
-        key: &str,
-        date: Timestamp,
-        password: &Secret,
-        done: &mut Vec<DiskReport>,
-    ) -> Result<Self> {
-        let asked = join_all(stores.iter().map(async |store| match store.head(key).await {
-            Ok(None) => (store, None, State::Ready),
-            Ok(Some(object)) => match same_backup(store, &object, date, password).await {
-                Ok(()) => (store, Some(object), State::Ready),
-                Err(error) => (store, None, State::Failed(error, None)),
-            },
-            Err(error) => (store, None, State::Failed(error, None)),
+    /// Asks every disk whether it can be reached and has the key already. A disk that holds exactly this backup is done;
+    /// one that holds another backup under this key has failed.
+    pub(super) async fn reach(stores: &[Arc<dyn Store>], making: Making, progress: Arc<Progress>) -> Result<Self> {
+        let lanes = join_all(stores.iter().map(async |store| {
+            let state = match store.head(&making.key).await {
+                Ok(None) => State::Ready,
+                Ok(Some(object)) => making.look_at(store, &object).await,
+                Err(error) => State::Failed(error, None),
+            };
+            let verified = matches!(state, State::There).then_some("tail");
+            Lane { store: store.clone(), state, taken: 0, verified }
         }))
         .await;
-        let mut lanes = Vec::new();
-        for (store, there, state) in asked {
-            match there {
-                Some(_) => done.push(DiskReport {
-                    disk: store.disk().to_owned(),
-                    uploaded_bytes: 0,
-                    parts: 0,
-                    verified: Some("tail".to_owned()),
-                    checksum: None,
-                    error: None,
-                }),
-                None => lanes.push(Lane { store: store.clone(), state, taken: 0, verified: None }),
-            }
-        }
-        Ok(Self { lanes, progress: Arc::default() })
+        Ok(Self { lanes, making, progress })
     }
 
     /// Whether no disk is left to write to.
@@ -92,8 +88,8 @@ impl FanOut {
     ///
     /// # Errors
     /// The first failure, when no disk is left.
-    pub(super) async fn open(&mut self, key: &str, expected: Option<u64>, progress: Arc<Progress>) -> Result<()> {
-        self.progress = progress;
+    pub(super) async fn open(&mut self, expected: Option<u64>) -> Result<()> {
+        let key = &self.making.key;
         join_all(self.lanes.iter_mut().filter(|lane| matches!(lane.state, State::Ready)).map(async |lane| {
             lane.state = match lane.store.create(key, expected).await {
                 Ok(upload) => State::Open(upload),
@@ -104,14 +100,20 @@ impl FanOut {
         self.some_left()
     }
 
-    /// Makes the object visible on every disk that took all of its bytes.
+    /// Makes the object visible on every disk that took all of its bytes. Where another process was quicker with the same
+    /// event, its backup is what this run was to make.
     pub(super) async fn complete(&mut self, bytes: u64) {
+        let making = &self.making;
         join_all(self.lanes.iter_mut().map(async |lane| {
             let State::Open(_) = lane.state else { return };
-            let State::Open(upload) = lane.replace_state() else { return };
+            let State::Open(upload) = lane.take_state() else { return };
             lane.state = if lane.taken == bytes {
                 match upload.complete(&Review { bytes }).await {
                     Ok(stored) => State::Stored(stored),
+                    Err(error) if error.class() == Class::AlreadyExists => match lane.store.head(&making.key).await {
+                        Ok(Some(object)) => making.look_at(&lane.store, &object).await,
+                        _ => State::Failed(error, None),
+                    },
                     Err(error) => State::Failed(error, None),
                 }
             } else {
@@ -119,6 +121,9 @@ impl FanOut {
                 let taken = lane.taken;
                 State::Failed(Error::bug(format!("the disk took {taken} of {bytes} bytes of the archive")), None)
             };
+            if matches!(lane.state, State::There) {
+                lane.verified = Some("tail");
+            }
         }))
         .await;
     }
@@ -126,11 +131,18 @@ impl FanOut {
     /// Aborts every upload that is open. What goes wrong in that is logged: the reason for the abort matters more.
     pub(super) async fn abort(&mut self) {
         join_all(self.lanes.iter_mut().map(async |lane| {
-            if let State::Open(upload) = lane.replace_state() {
+            if let State::Open(_) = lane.state
+                && let State::Open(upload) = lane.take_state()
+            {
                 abort(&*lane.store, upload).await;
             }
         }))
         .await;
+    }
+
+    /// Whether any disk holds a backup that this run made.
+    pub(super) fn any_stored(&self) -> bool {
+        self.lanes.iter().any(|lane| matches!(lane.state, State::Stored(_)))
     }
 
     /// What became of every disk, and the first failure in the order of the configuration.
@@ -144,7 +156,7 @@ impl FanOut {
                 let (stored, failed) = match lane.state {
                     State::Stored(stored) => (Some(stored), None),
                     State::Failed(error, stored) => (stored, Some(error)),
-                    State::Ready | State::Open(_) => (None, None),
+                    State::Ready | State::Busy | State::There | State::Open(_) => (None, None),
                 };
                 let error = failed.as_ref().map(Error::chain);
                 if first_error.is_none() {
@@ -182,9 +194,9 @@ impl FanOut {
 }
 
 impl Lane {
-    /// Takes the state out, leaving a lane that takes part in nothing more until it is given another.
-    pub(super) fn replace_state(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Ready)
+    /// Takes the state out; the step that does so gives the lane its next one.
+    pub(super) fn take_state(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Busy)
     }
 }
 
@@ -219,17 +231,21 @@ async fn abort(store: &dyn Store, upload: Box<dyn Upload>) {
     }
 }
 
-/// Whether `object` is the very backup that this run is to make: readable, and made for the same moment.
-async fn same_backup(store: &Arc<dyn Store>, object: &Object, date: Timestamp, password: &Secret) -> Result<()> {
-    let tail = reader::read_tail(store.clone(), object, password).await.map_err(|error| {
-        error.context(format!("{} is there already and does not prove to be this backup", object.key))
-    })?;
-    if tail.manifest.date == date {
-        return Ok(());
+impl Making {
+    /// What a disk is that has an object under the key: done, when it is this very backup, readable and made for the same
+    /// moment.
+    async fn look_at(&self, store: &Arc<dyn Store>, object: &Object) -> State {
+        let found = match reader::read_tail(store.clone(), object, &self.password).await {
+            Ok(tail) if tail.manifest.date == self.date => return State::There,
+            Ok(tail) => tail.manifest.date,
+            Err(error) => {
+                let what = format!("{} is there already and does not prove to be this backup", object.key);
+                return State::Failed(error.context(what), None);
+            }
+        };
+        let message = format!("{} is there already, and it is the backup of {found}, not of {}", object.key, self.date);
+        let hint =
+            "Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC.";
+        State::Failed(Error::new(Class::AlreadyExists, message).hint(hint), None)
     }
-    Err(Error::new(
-        Class::AlreadyExists,
-        format!("{} is there already, and it is the backup of {}, not of {date}", object.key, tail.manifest.date),
-    )
-    .hint("Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC."))
 }

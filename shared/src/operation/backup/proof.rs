@@ -21,7 +21,7 @@ pub(super) async fn prove(
 ) {
     join_all(lanes.lanes_mut().iter_mut().map(async |lane| {
         let State::Stored(_) = lane.state else { return };
-        let State::Stored(stored) = lane.replace_state() else { return };
+        let State::Stored(stored) = lane.take_state() else { return };
         let mode = mode(config, lane.store.disk());
         let proved = context.unless_stopped(prove_one(lane, &stored, summary, password, mode, context)).await;
         lane.state = match proved {
