@@ -7,8 +7,10 @@
 //! refused. Values pass through as the bytes that the server prints.
 //!
 //! What is needed of the server: `SELECT`, `SHOW VIEW`, `TRIGGER`, `EVENT` on the database and sight of its routines; no
-//! `RELOAD`, no `LOCK TABLES`, no `SUPER`. What other sessions feel: their `ALTER` and `TRUNCATE` wait until the dump is
-//! through; reads and writes do not.
+//! `RELOAD`, no `LOCK TABLES`, no `SUPER`. What other sessions feel: an `ALTER`, `RENAME` or `TRUNCATE` waits until the
+//! dump is through, and later queries on that table wait behind it; reads and writes go on otherwise.
+//!
+//! Not in a dump: users and grants, server settings, histograms, which belong to the server and not to the database.
 
 mod columns;
 mod emit;

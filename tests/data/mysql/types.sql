@@ -43,6 +43,8 @@ INSERT INTO texts VALUES
   (5, ';;', '\\\\''', '%_\\%\\_', REPEAT('long ', 500), REPEAT('é', 1000), REPEAT('😀', 1000), 0x808182838485868788898A8B8C8D8E8F909192939495969798999A9B9C9D9E9FFF, 'x', 0xD800, 'x', 'x', 'x', 'x', 'x', 'x', 'with ''quote''', 'x', 'a,b,ö', 'p', '[]');
 -- The error value of an ENUM, beside a member that looks the same.
 INSERT INTO texts (id, e, e2, st2) VALUES (6, 'no such', 'no such', 1), (7, 2, 1, 0);
+-- Converted to UTF-8 and back, the backslash of sjis becomes another character.
+INSERT INTO texts (id, sj, g, k8, sw) VALUES (8, _sjis 0x5C7E41, _gbk 0x5C7E27, _koi8r 0x5C7E27, _swe7 0x5B5C5D7E40);
 
 CREATE TABLE bytes (
   id INT PRIMARY KEY, b BINARY(4), vb VARBINARY(300), tb TINYBLOB, bl BLOB, mb MEDIUMBLOB, lb LONGBLOB, u UUID, i4 INET4, i6 INET6,
