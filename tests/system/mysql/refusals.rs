@@ -154,3 +154,19 @@ async fn a_routine_that_speaks_to_the_restoring_client_is_refused() {
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     assert_refused(&database, Class::Unsupported, &["procedure `innocent` has a backslash"]).await;
 }
+
+#[tokio::test]
+#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+async fn on_mysql_a_user_needs_just_what_the_hint_says() {
+    let database = Scratch::on(Server::MySql, "privileges", "");
+    database.seed("mysql9.sql");
+    let four = format!("SELECT, SHOW VIEW, TRIGGER, EVENT ON `{}`.*", database.name());
+    let user = User::on(Server::MySql, "four", &[&four]);
+    let error = dump(&database.config_as(user.name(), "pw")).await.unwrap_err();
+    assert_eq!(error.class(), Class::Permission, "{error:?}");
+    assert!(error.hint_text().unwrap().contains("SHOW_ROUTINE"), "{error:?}");
+    let user = User::on(Server::MySql, "five", &[&four, "SHOW_ROUTINE ON *.*"]);
+    let (five, _) = dump(&database.config_as(user.name(), "pw")).await.unwrap();
+    let (all, _) = dump(&database.config()).await.unwrap();
+    assert_lines(&String::from_utf8_lossy(&all), &String::from_utf8_lossy(&five));
+}

@@ -267,29 +267,41 @@ impl Drop for Scratch {
 
 /// A user for one test; dropped with the value.
 pub(crate) struct User {
+    server: Server,
     name: String,
 }
 
 impl User {
     /// A user with password `pw` and the given privileges, each `PRIVILEGES ON object`.
     pub(crate) fn new(label: &str, grants: &[&str]) -> Self {
-        let name = format!("nv_{label}_{}", std::process::id());
-        let mut sql = format!("CREATE OR REPLACE USER `{name}`@`127.0.0.1` IDENTIFIED BY 'pw';");
+        Self::on(Server::MariaDb, label, grants)
+    }
+
+    /// The same on either server.
+    pub(crate) fn on(server: Server, label: &str, grants: &[&str]) -> Self {
+        let user = Self { server, name: format!("nv_{label}_{}", std::process::id()) };
+        let account = user.account();
+        let mut sql = format!("DROP USER IF EXISTS {account}; CREATE USER {account} IDENTIFIED BY 'pw';");
         for grant in grants {
-            sql.push_str(&format!("GRANT {grant} TO `{name}`@`127.0.0.1`;"));
+            sql.push_str(&format!("GRANT {grant} TO {account};"));
         }
-        run_as_root(&sql);
-        Self { name }
+        let output = client_on(server, &[], None, sql.as_bytes());
+        assert!(output.status.success(), "{sql}\nfailed: {}", program::text(&output));
+        user
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    fn account(&self) -> String {
+        format!("`{}`@`127.0.0.1`", self.name)
+    }
 }
 
 impl Drop for User {
     fn drop(&mut self) {
-        client(None, format!("DROP USER IF EXISTS `{}`@`127.0.0.1`", self.name).as_bytes());
+        client_on(self.server, &[], None, format!("DROP USER IF EXISTS {}", self.account()).as_bytes());
     }
 }
 
