@@ -51,7 +51,7 @@ pub(super) struct Table {
     pub(super) create: Statement,
     /// What is dumped of a row, generated columns not among them.
     pub(super) columns: Vec<Column>,
-    /// Names of the primary key's columns, in its order; may be none.
+    /// The primary key's columns, in its order; none when there is no key or the table does not lie in its order.
     pub(super) key: Vec<String>,
     /// Keeps its history (MariaDB).
     pub(super) versioned: bool,

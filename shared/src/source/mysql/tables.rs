@@ -219,14 +219,23 @@ fn table_column(row: &Record) -> Result<TableColumn> {
 async fn keys_by_table(session: &mut Session) -> Result<BTreeMap<String, Vec<String>>> {
     let rows = session
         .all(&format!(
-            "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
+            "SELECT TABLE_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
              WHERE {} AND INDEX_NAME = 'PRIMARY' ORDER BY BINARY TABLE_NAME, SEQ_IN_INDEX",
             session.here("TABLE_SCHEMA")
         ))
         .await?;
     let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut prefixed = Vec::new();
     for row in rows {
-        keys.entry(row.text(0)?).or_default().push(row.text(1)?);
+        let table = row.text(0)?;
+        if row.bytes(2).is_some() {
+            prefixed.push(table.clone());
+        }
+        keys.entry(table).or_default().push(row.text(1)?);
+    }
+    // An index over the beginnings of values does not give the order of the values; the server would have to sort.
+    for table in prefixed {
+        keys.remove(&table);
     }
     Ok(keys)
 }
