@@ -83,12 +83,13 @@ async fn dump_while<F: Future<Output = ()>>(
 }
 
 /// Waits until some session of the database waits for a lock.
-async fn somebody_waits(database: &Scratch) {
+async fn somebody_waits(database: &Scratch, still_possible: impl Fn() -> bool) {
     let waiting = format!(
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND STATE LIKE '%metadata lock%'",
         database.name()
     );
     while database.run(&waiting).trim() == "0" {
+        assert!(still_possible(), "nobody waited for a lock");
         tokio::task::yield_now().await;
     }
 }
@@ -100,8 +101,7 @@ async fn blocked(database: &Scratch, sql: &str) -> std::thread::JoinHandle<()> {
         let output = client.run(statement.as_bytes());
         assert!(output.status.success(), "{statement}: {}", program::text(&output));
     });
-    somebody_waits(database).await;
-    assert!(!thread.is_finished(), "the statement did not wait for the dump");
+    somebody_waits(database, || !thread.is_finished()).await;
     thread
 }
 
@@ -236,12 +236,18 @@ async fn a_change_between_the_first_look_and_the_locks_makes_it_look_again() {
     let database = two_tables(Server::MariaDb, "restart");
     let mut holder = database.connect().await;
     sqlx::raw_sql("LOCK TABLES b WRITE").execute(&mut holder).await.unwrap();
-    let config = database.config();
-    let dumping = tokio::spawn(async move { dump(&config).await });
-    // By now it has read the catalogue, in which `c` is not.
-    somebody_waits(&database).await;
-    database.run("CREATE TABLE c (id INT PRIMARY KEY) ENGINE=InnoDB; INSERT INTO c VALUES (1), (2)");
-    sqlx::raw_sql("INSERT INTO b VALUES (5000, 0); UNLOCK TABLES").execute(&mut holder).await.unwrap();
-    let (_, dump) = dumping.await.unwrap().unwrap();
-    assert_eq!(rows(&dump), [("_b_gho", 0), ("a", 1000), ("b", 1001), ("c", 2)]);
+    let mut thread = None;
+    let dumping = dump_while(&database, Place::Table(0), async {
+        // Only if it looked again does it hold the new table too.
+        thread = Some(blocked(&database, "TRUNCATE TABLE c").await);
+    });
+    let changing = async {
+        // By now it has read the catalogue, in which `c` is not.
+        somebody_waits(&database, || true).await;
+        database.run("CREATE TABLE c (id INT PRIMARY KEY) ENGINE=InnoDB; INSERT INTO c VALUES (1), (2)");
+        sqlx::raw_sql("INSERT INTO b VALUES (5000, 0); UNLOCK TABLES").execute(&mut holder).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(dumping, changing);
+    thread.unwrap().join().unwrap();
+    assert_eq!(rows(&result.unwrap().1), [("_b_gho", 0), ("a", 1000), ("b", 1001), ("c", 2)]);
 }

@@ -257,6 +257,14 @@ impl Client {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A dump that stands at a gate would hold its locks, and the failed test would wait for it.
+            let sessions = format!("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{}'", self.name);
+            let output = client_on(self.server, &[], None, sessions.as_bytes());
+            for id in String::from_utf8_lossy(&output.stdout).lines() {
+                client_on(self.server, &[], None, format!("KILL {id}").as_bytes());
+            }
+        }
         let drop = format!("DROP DATABASE IF EXISTS `{}`", self.name);
         let output = client_on(self.server, &[], None, drop.as_bytes());
         if !output.status.success() && !std::thread::panicking() {
