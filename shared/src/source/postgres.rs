@@ -13,7 +13,9 @@ mod comments;
 mod constraints;
 mod data;
 mod failure;
+mod fragile;
 mod inventory;
+mod large_objects;
 mod operators;
 mod owners;
 mod plan;
@@ -71,6 +73,9 @@ pub async fn dump(database: &ServerDatabase, limits: &DumpLimits, out: &mut Dump
         let columns = catalog.columns.get(&table.oid).map_or(&[][..], Vec::as_slice);
         tables.push(data::dump(&mut session, table, columns, limits, out).await?);
         session.same_process().await?;
+    }
+    for object in &catalog.large_objects {
+        large_objects::dump(&mut session, object, out).await?;
     }
     for name in &catalog.sequences {
         let sql = sequences::value(&mut session, name).await?;

@@ -58,7 +58,6 @@ async fn what_is_not_covered_is_refused_by_name() {
         ("CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler", "access method heap_too"),
         ("CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8", "conversion public.conv"),
         ("CREATE SUBSCRIPTION sub_x CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false)", "sub_x"),
-        ("SELECT lo_create(424242)", "large object 424242"),
         ("CREATE FOREIGN DATA WRAPPER wrapper", "foreign-data wrapper wrapper"),
         ("CREATE FOREIGN DATA WRAPPER w2; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w2", "server elsewhere"),
         (

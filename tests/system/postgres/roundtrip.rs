@@ -89,3 +89,35 @@ async fn what_each_version_brought_comes_back() {
     }
     assert_round_trip(&original).await;
 }
+
+#[tokio::test]
+async fn large_objects_come_back_with_their_ids_and_bytes() {
+    let original = Scratch::new();
+    original.psql(
+        "SELECT lo_create(424242); SELECT lo_from_bytea(50000, decode(repeat('00ff5c270a', 200000), 'hex')); \
+         COMMENT ON LARGE OBJECT 50000 IS 'a scan'; GRANT SELECT ON LARGE OBJECT 50000 TO PUBLIC; \
+         SELECT lo_from_bytea(50001, ''); SELECT lo_put(50001, 3000000, 'behind a hole')",
+    );
+    let sql = assert_round_trip(&original).await;
+    let restored = original.restored(&sql);
+    let digests = "SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid";
+    assert_eq!(original.psql(digests), restored.psql(digests));
+    assert_eq!(original.psql(digests).lines().count(), 3);
+}
+
+#[tokio::test]
+async fn what_restores_by_luck_only_is_told() {
+    let original = Scratch::new();
+    original.psql(
+        "CREATE TABLE words (w text); CREATE FUNCTION known(t text) RETURNS boolean LANGUAGE sql IMMUTABLE AS \
+         'SELECT EXISTS (SELECT FROM words WHERE w = t)'; CREATE TABLE letters (t text CHECK (known(t))); \
+         CREATE FUNCTION unused(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT t'; \
+         CREATE TABLE filled (n integer); CREATE INDEX broken ON filled (n); \
+         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass",
+    );
+    let (sql, dump) = original.dump().await.unwrap();
+    let all = dump.warnings.join("; ");
+    assert!(all.contains("public.known(") && !all.contains("unused"), "{all}");
+    assert!(all.contains("the invalid index \"public\".\"broken\" is not in the dump"), "{all}");
+    assert!(!sql.contains("broken"));
+}

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::{Inventory, Key, PG_CLASS, PG_CONSTRAINT, PG_PROC, PG_REWRITE, PG_TRIGGER, PG_TYPE};
+use super::large_objects::LargeObject;
 use super::plan::{ItemId, Ordered, Plan};
 use super::quote::{shown, statement};
 use super::session::Session;
 use super::tables::Table;
 use super::{
-    columns, comments, constraints, operators, owners, privileges, routines, schemas, sequences, services, tables,
-    triggers, types, views,
+    columns, comments, constraints, fragile, large_objects, operators, owners, privileges, routines, schemas,
+    sequences, services, tables, triggers, types, views,
 };
 use crate::Result;
 
@@ -30,6 +31,8 @@ pub(super) struct Catalog {
     pub(super) columns: columns::Columns,
     /// The sequences whose values are dumped, qualified and quoted.
     pub(super) sequences: Vec<String>,
+    /// The large objects.
+    pub(super) large_objects: Vec<LargeObject>,
     /// How many objects of each kind.
     pub(super) counts: BTreeMap<String, u64>,
     /// What a person should know.
@@ -57,10 +60,12 @@ pub(super) async fn read(session: &mut Session) -> Result<Catalog> {
     triggers::read(session, &mut plan).await?;
     operators::read(session, &mut plan).await?;
     services::read(session, &mut plan).await?;
+    let large_objects = large_objects::read(session, &mut plan).await?;
     take_parts(&mut plan)?;
     owners::read(session, &mut plan).await?;
     privileges::read(session, &mut plan).await?;
     comments::read(session, &mut plan).await?;
+    fragile::read(session, &mut plan).await?;
     plan.inventory.refuse_unclaimed()?;
     for (attach, parent) in std::mem::take(&mut plan.attached) {
         plan.after_object(attach, PG_CLASS, parent);
@@ -72,7 +77,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Catalog> {
     for sql in schema.pre_data.iter_mut().chain(&mut schema.post_data) {
         *sql = statement(sql)?;
     }
-    Ok(Catalog { schema, tables, columns, sequences, counts, warnings, roles })
+    Ok(Catalog { schema, tables, columns, sequences, large_objects, counts, warnings, roles })
 }
 
 /// Gives to each object what the server makes with it: row and array types, toast tables and their indexes, the rule

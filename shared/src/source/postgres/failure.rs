@@ -51,6 +51,10 @@ fn classify(error: &sqlx::Error) -> (Class, Option<&'static str>) {
             (Class::Permission, Some("Grant the backup role what it lacks, for example the role pg_read_all_data."))
         }
         "55P03" => (Class::Transient, Some("Run the backup at a quieter time, or raise the lock timeout.")),
+        "53200" => (
+            Class::Limit,
+            Some("Raise max_locks_per_transaction on the server: every table of the database is locked at once."),
+        ),
         "40001" => (
             Class::Transient,
             Some(

@@ -29,6 +29,7 @@ const GUARDED: &[(&str, &str, &str, &str, &str)] = &[
     ("pg_language", "lanacl", "lanowner", "'l'", "true"),
     ("pg_foreign_data_wrapper", "fdwacl", "fdwowner", "'F'", "true"),
     ("pg_foreign_server", "srvacl", "srvowner", "'S'", "true"),
+    ("pg_largeobject_metadata", "lomacl", "lomowner", "'L'", "true"),
 ];
 
 /// One privilege of one role.
@@ -180,11 +181,13 @@ fn query() -> String {
     let mut parts: Vec<String> = GUARDED
         .iter()
         .map(|(catalog, acl, owner, letter, condition)| {
+            // Large objects are addressed by the catalogue that holds their bytes.
+            let class = if *catalog == "pg_largeobject_metadata" { "pg_largeobject" } else { catalog };
             format!(
-                "SELECT 'pg_catalog.{catalog}'::regclass::oid AS class, o.oid, 0 AS sub, {owner} AS owner, \
+                "SELECT 'pg_catalog.{class}'::regclass::oid AS class, o.oid, 0 AS sub, {owner} AS owner, \
                  coalesce({acl}, acldefault({letter}::\"char\", {owner})) AS now, \
                  coalesce(p.initprivs, acldefault({letter}::\"char\", {owner})) AS initial, NULL::name AS column_name \
-                 FROM {catalog} o LEFT JOIN pg_init_privs p ON p.classoid = 'pg_catalog.{catalog}'::regclass AND p.objoid = o.oid \
+                 FROM {catalog} o LEFT JOIN pg_init_privs p ON p.classoid = 'pg_catalog.{class}'::regclass AND p.objoid = o.oid \
                  AND p.objsubid = 0 WHERE ({condition}) AND ({acl} IS NOT NULL OR p.initprivs IS NOT NULL)"
             )
         })
