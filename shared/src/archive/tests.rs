@@ -146,7 +146,7 @@ async fn write_archive(
         if entry.name.starts_with("db-dumps/") {
             manifest.databases.push(DatabaseManifest {
                 name: entry.name.clone(),
-                engine: "SQLite".into(),
+                engine: "PostgreSQL".into(),
                 server_version: "3".into(),
                 entry: entry.name.clone(),
                 snapshot: Default::default(),
