@@ -36,6 +36,8 @@ pub struct DiskFacts {
     pub foreign: u64,
     /// What reading the end of the newest backup gave ([`newest`]); `None` = it was not read.
     pub newest_tail: Option<Result<TailFacts, (Class, String)>>,
+    /// The same of the backup before it ([`previous`]), which the newest is compared with.
+    pub previous_tail: Option<Result<TailFacts, (Class, String)>>,
 }
 
 /// What the authenticated end of an archive says.
@@ -47,8 +49,8 @@ pub struct TailFacts {
     pub date: Timestamp,
     /// Whether every entry is encrypted.
     pub encrypted: bool,
-    /// Databases and file sets in it.
-    pub sources: u64,
+    /// Databases and file sets in it, with their rows; `None` for what has no rows.
+    pub sources: Vec<(String, Option<u64>)>,
     /// Databases without a single row, by name (a SQLite file counts by its bytes).
     pub empty_databases: Vec<String>,
     /// Files that could not be read or changed while they were read.
@@ -66,7 +68,12 @@ impl From<&Tail> for TailFacts {
             key: manifest.key.clone(),
             date: manifest.date,
             encrypted: tail.encrypted,
-            sources: (manifest.databases.len() + manifest.files.len()) as u64,
+            sources: manifest
+                .databases
+                .iter()
+                .map(|database| (database.name.clone(), Some(database.rows)))
+                .chain(manifest.files.iter().map(|files| (files.name.clone(), None)))
+                .collect(),
             empty_databases: empty.map(|database| database.name.clone()).collect(),
             file_problems: manifest.files.iter().map(|files| files.problems.len() as u64).sum(),
         }
@@ -118,14 +125,22 @@ pub fn newest(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
     present.min_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)))
 }
 
+/// The backup before the newest: what it held, the newest should hold as well.
+pub fn previous(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
+    let newest = newest(backups, now)?;
+    let earlier = backups.iter().filter(|backup| backup.date <= now && backup.key != newest.key);
+    earlier.min_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)))
+}
+
 /// Makes every check of one disk.
 pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Finding> {
-    let checks: [(&'static str, Status, Check); 8] = [
+    let checks: [(&'static str, Status, Check); 9] = [
         ("reachable", Status::Unhealthy, reachable),
         ("present", Status::Unhealthy, present),
         ("max_age", Status::Unhealthy, max_age),
         ("max_storage", Status::Unhealthy, max_storage),
         ("readable", Status::Unhealthy, readable),
+        ("complete", Status::Unhealthy, complete),
         ("size", Status::Warning, size),
         ("future", Status::Warning, future),
         ("foreign", Status::Warning, foreign),
@@ -225,7 +240,7 @@ fn readable_tail(newest: &Candidate, tail: &TailFacts) -> (Status, String) {
     if !tail.encrypted {
         return (Status::Unhealthy, format!("{key} has an entry that is not encrypted with AES-256"));
     }
-    if tail.sources == 0 {
+    if tail.sources.is_empty() {
         return (Status::Unhealthy, format!("{key} holds no database and no files"));
     }
     let mut warnings = Vec::new();
@@ -247,6 +262,39 @@ fn readable_tail(newest: &Candidate, tail: &TailFacts) -> (Status, String) {
     } else {
         (Status::Warning, format!("{key} opens with today's password, but: {}", warnings.join("; ")))
     }
+}
+
+/// What the previous backup held must be in the newest, and not shrunken without a word.
+fn complete(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
+    let Some(Ok(newest)) = &facts.newest_tail else {
+        // That is `readable`'s to tell.
+        return (Status::Ok, "not compared: the newest backup was not read".into());
+    };
+    let previous = match &facts.previous_tail {
+        None => return (Status::Ok, "there is no backup before it to compare with".into()),
+        Some(Ok(previous)) => previous,
+        Some(Err((_, error))) => {
+            return (Status::Warning, format!("not compared: the backup before it could not be read: {error}"));
+        }
+    };
+    let rows_now = |name: &String| newest.sources.iter().find(|(now, _)| now == name).map(|(_, rows)| *rows);
+    let missing: Vec<&str> =
+        previous.sources.iter().filter(|(name, _)| rows_now(name).is_none()).map(|(name, _)| name.as_str()).collect();
+    if !missing.is_empty() {
+        let (key, before) = (&newest.key, &previous.key);
+        return (Status::Unhealthy, format!("{key} lacks what {before} holds: {}", missing.join(", ")));
+    }
+    let shrunken: Vec<String> = previous
+        .sources
+        .iter()
+        .filter_map(|(name, before)| Some((name, (*before)?, rows_now(name).flatten()?)))
+        .filter(|(_, before, now)| now.saturating_mul(2) < *before)
+        .map(|(name, before, now)| format!("{name} has {now} rows, {before} before"))
+        .collect();
+    if !shrunken.is_empty() {
+        return (Status::Warning, format!("less than half of the rows are left: {}", shrunken.join("; ")));
+    }
+    (Status::Ok, format!("it holds everything that {} holds", previous.key))
 }
 
 fn size(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {

@@ -358,7 +358,8 @@ async fn a_run_that_reaches_its_deadline_leaves_nothing_and_the_next_one_works()
 #[tokio::test]
 async fn one_event_that_runs_in_two_processes_makes_one_backup() {
     // This server checks a condition and writes in one step, as S3 does; the other one does not.
-    let night = Night::into_bucket("twice", s3::aws_bucket().await);
+    let mut night = Night::into_bucket("twice", s3::aws_bucket().await);
+    night.set("AWS_DEFAULT_REGION", "us-east-1");
     let event = json!({"scheduled_time": ago(SignedDuration::from_mins(1))}).to_string();
     let (mut one, mut other) = (night.start("backup").await, night.start("backup").await);
     let (one, other) = tokio::join!(one.invoke(&event, FIFTEEN_MINUTES), other.invoke(&event, FIFTEEN_MINUTES));

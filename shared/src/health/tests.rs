@@ -16,7 +16,7 @@ fn tail_of(backup: &Candidate) -> TailFacts {
         key: backup.key.clone(),
         date: backup.date,
         encrypted: true,
-        sources: 2,
+        sources: vec![("clinic".into(), Some(1000)), ("uploads".into(), None)],
         empty_databases: Vec::new(),
         file_problems: 0,
     }
@@ -25,8 +25,9 @@ fn tail_of(backup: &Candidate) -> TailFacts {
 /// A disk with five nightly backups of 100 bytes on which every check passes.
 fn healthy() -> DiskFacts {
     let backups: Vec<_> = (0..5).map(|night| backup(1 + night * 24, 100)).collect();
-    let tail = tail_of(&backups[0]);
-    DiskFacts { disk: "s3".into(), reached: Ok(()), backups, foreign: 0, newest_tail: Some(Ok(tail)) }
+    let tails = [tail_of(&backups[0]), tail_of(&backups[1])];
+    let [newest_tail, previous_tail] = tails.map(|tail| Some(Ok(tail)));
+    DiskFacts { disk: "s3".into(), reached: Ok(()), backups, foreign: 0, newest_tail, previous_tail }
 }
 
 const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1) };
@@ -34,7 +35,7 @@ const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Som
 /// The checks that did not pass, with their status.
 fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {
     let findings = check(facts, &LIMITS, now());
-    assert_eq!(findings.len(), 8, "every check is made");
+    assert_eq!(findings.len(), 9, "every check is made");
     findings.into_iter().filter(|finding| finding.status != Status::Ok).map(|f| (f.check, f.status)).collect()
 }
 
@@ -54,6 +55,7 @@ fn a_healthy_disk_passes_every_check_and_says_what_was_found() {
     ok max_age: the newest backup is 1 h 0 min old; allowed: 1 day
     ok max_storage: all backups take 500 bytes; allowed: 1 MiB
     ok readable: clinic/2026-06-30T02:00:00Z opens with today's password; directory, index and manifest are intact, every entry is encrypted
+    ok complete: it holds everything that clinic/2026-06-29T02:00:00Z holds
     ok size: the newest backup has 100 bytes; the median of the 4 before it is 100
     ok future: no backup is dated in the future
     ok foreign: nothing but backups lies under the name
@@ -100,7 +102,10 @@ fn a_backup_exactly_as_old_as_allowed_is_not_too_old() {
 
 #[test]
 fn the_newest_backup_must_open_with_todays_password_and_be_what_its_key_says() {
-    let with = |tail: Option<Result<TailFacts, (Class, String)>>| DiskFacts { newest_tail: tail, ..healthy() };
+    let with = |tail: Option<Result<TailFacts, (Class, String)>>| {
+        // Nothing to compare with: this is about the newest alone.
+        DiskFacts { newest_tail: tail, previous_tail: None, ..healthy() }
+    };
     let changed = |change: fn(&mut TailFacts)| {
         let mut tail = tail_of(&healthy().backups[0]);
         change(&mut tail);
@@ -112,7 +117,7 @@ fn the_newest_backup_must_open_with_todays_password_and_be_what_its_key_says() {
         (with(Some(Err((Class::Corrupt, "bad directory".into())))), "is damaged: bad directory"),
         (with(Some(Err((Class::Transient, "timed out".into())))), "could not be read: timed out"),
         (changed(|tail| tail.encrypted = false), "not encrypted"),
-        (changed(|tail| tail.sources = 0), "holds no database and no files"),
+        (changed(|tail| tail.sources.clear()), "holds no database and no files"),
         (changed(|tail| tail.key = "clinic/other".into()), "is a copy of clinic/other"),
     ] {
         assert_eq!(failing(&facts), [("readable", Status::Unhealthy)], "{words}");
@@ -201,6 +206,34 @@ fn three_backups_before_the_newest_are_enough_to_compare_sizes() {
 }
 
 #[test]
+fn a_source_that_the_previous_backup_held_is_missed() {
+    let previous = |change: fn(&mut TailFacts)| {
+        let mut facts = healthy();
+        let mut tail = tail_of(&facts.backups[1]);
+        change(&mut tail);
+        facts.previous_tail = Some(Ok(tail));
+        facts
+    };
+    let more = previous(|tail| tail.sources.push(("billing".into(), Some(1))));
+    assert_eq!(failing(&more), [("complete", Status::Unhealthy)]);
+    assert!(message(&more, "complete").ends_with("holds: billing"), "{}", message(&more, "complete"));
+    assert_eq!(failing(&previous(|tail| tail.sources.truncate(1))), [], "a new source is no loss");
+
+    let half = previous(|tail| tail.sources[0].1 = Some(2000));
+    assert_eq!(failing(&half), []);
+    let less = previous(|tail| tail.sources[0].1 = Some(2001));
+    assert_eq!(failing(&less), [("complete", Status::Warning)]);
+    assert!(message(&less, "complete").contains("clinic has 1000 rows, 2001 before"));
+
+    let mut unread = healthy();
+    unread.previous_tail = Some(Err((Class::Corrupt, "damaged".into())));
+    assert_eq!(failing(&unread), [("complete", Status::Warning)]);
+    let mut first = healthy();
+    first.previous_tail = None;
+    assert_eq!(failing(&first), []);
+}
+
+#[test]
 fn the_facts_of_a_tail_are_those_of_its_manifest() {
     let database = |name: &str, engine: &str, rows: u64, raw_bytes: u64| {
         serde_json::json!({
@@ -226,7 +259,13 @@ fn the_facts_of_a_tail_are_those_of_its_manifest() {
         key: "clinic/x.zip".into(),
         date: "2026-06-30T02:00:00Z".parse().unwrap(),
         encrypted: true,
-        sources: 5,
+        sources: vec![
+            ("full".into(), Some(1)),
+            ("bare".into(), Some(0)),
+            ("file".into(), Some(0)),
+            ("void".into(), Some(0)),
+            ("uploads".into(), None),
+        ],
         empty_databases: vec!["bare".into(), "void".into()],
         file_problems: 2,
     };

@@ -14,7 +14,7 @@ use crate::operation::{Context, Event, Failed};
 use crate::report::{DiskHealth, MonitorReport};
 use crate::retention::Candidate;
 use crate::secret::Secret;
-use crate::store::Store;
+use crate::store::{Object, Store};
 use crate::{Class, Error, notify};
 
 /// Checks the backups of every monitored disk and tells whoever wants to know.
@@ -72,6 +72,7 @@ async fn gather(
         backups: Vec::new(),
         foreign: 0,
         newest_tail: None,
+        previous_tail: None,
     };
     let listing = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
     let catalog = match context.unless_stopped(listing).await {
@@ -83,17 +84,33 @@ async fn gather(
     };
     facts.foreign = catalog.foreign.len() as u64;
     facts.backups = catalog.backups.iter().map(Candidate::from).collect();
-    if let Some(newest) = catalog.newest(context.now) {
-        let tail = match password {
-            Ok(password) => context.unless_stopped(reader::read_tail(store.clone(), &newest.object, password)).await,
-            Err(error) => Err(Error::new(error.class(), error.chain())),
-        };
-        facts.newest_tail = Some(match tail {
-            Ok(tail) => Ok(TailFacts::from(&tail)),
-            Err(error) => Err((error.class(), error.chain())),
-        });
-    }
+    let object = |candidate: Option<&Candidate>| {
+        let key = &candidate?.key;
+        catalog.backups.iter().map(|backup| &backup.object).find(|object| object.key == *key)
+    };
+    let newest = object(health::newest(&facts.backups, context.now));
+    let previous = object(health::previous(&facts.backups, context.now));
+    facts.newest_tail = tail(store, newest, password, context).await;
+    facts.previous_tail = tail(store, previous, password, context).await;
     facts
+}
+
+/// What the end of a backup says, or why it could not be read.
+async fn tail(
+    store: &Arc<dyn Store>,
+    object: Option<&Object>,
+    password: std::result::Result<&Secret, &Error>,
+    context: &Context,
+) -> Option<std::result::Result<TailFacts, (Class, String)>> {
+    let object = object?;
+    let tail = match password {
+        Ok(password) => context.unless_stopped(reader::read_tail(store.clone(), object, password)).await,
+        Err(error) => return Some(Err((error.class(), error.chain()))),
+    };
+    Some(match tail {
+        Ok(tail) => Ok(TailFacts::from(&tail)),
+        Err(error) => Err((error.class(), error.chain())),
+    })
 }
 
 fn unhealthy(report: MonitorReport) -> Failed<MonitorReport> {
