@@ -11,7 +11,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  done; for monitor: healthy
   1  failed, or unhealthy
-  2  wrong usage or configuration; nothing was changed
+  2  wrong usage or configuration; only where one disk of several is configured wrongly, the others were written
   3  an archive is corrupt, or the password does not open it
   4  something that was found cannot be dumped faithfully, and was refused
   130  ended at once by a second Ctrl-C; the first one ends a run in order, with its upload aborted (1)

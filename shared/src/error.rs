@@ -13,7 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What kind of failure it is, and therefore who must act and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The configuration or an argument is wrong; nothing was changed.
+    /// The configuration or an argument is wrong. Nothing was changed, except that one wrong disk keeps no other from its
+    /// backup.
     Configuration,
     /// A server, a store or the file system denied access.
     Permission,
