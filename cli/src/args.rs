@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
-use nightvault_core::operation::{Event, Only};
+use nightvault_core::config::{self, DatabaseTls};
+use nightvault_core::operation::{Event, Only, RestoreRequest};
+use nightvault_core::secret::Secret;
+use nightvault_core::{Error, Result};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     List(List),
     /// Delete what the retention policy no longer keeps.
     Cleanup(Cleanup),
+    /// Take a database out of a backup into an empty one.
+    Restore(Restore),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
     /// Show the resolved configuration, secrets as ***; name every wrong variable.
@@ -120,6 +125,28 @@ pub(crate) struct Cleanup {
     /// Tell nobody.
     #[arg(long)]
     no_notify: bool,
+}
+
+#[derive(Group)]
+pub(crate) struct Restore {
+    /// The backup: latest, a key as `list` shows it, or a date such as 2024-01-15.
+    backup: String,
+    /// The database that takes it, empty and no source of backups: postgres://user@host/database. A password in it is
+    /// seen by whoever lists processes; --to-password-env is not.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// The variable that holds the password of --to, in any characters.
+    #[arg(long, value_name = "VARIABLE")]
+    to_password_env: Option<String>,
+    /// Which database of the backup, where it holds more than one.
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Only this disk.
+    #[arg(long, value_name = "NAME")]
+    disk: Option<String>,
+    /// Read and check every byte, look at the target, execute nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Group)]
@@ -190,6 +217,33 @@ impl Cleanup {
             at: self.at,
             ..Event::default()
         }
+    }
+}
+
+/// Without the address, in which a password may stand.
+impl std::fmt::Debug for Restore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restore").field("backup", &self.backup).finish_non_exhaustive()
+    }
+}
+
+impl Restore {
+    /// What is asked for; `lookup` gives the variables.
+    pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<RestoreRequest> {
+        let password = match &self.to_password_env {
+            None => None,
+            Some(name) => Some(Secret::new(lookup(name).ok_or_else(|| {
+                Error::configuration(format!("the variable {name:?}, which --to-password-env names, is not set"))
+            })?)),
+        };
+        Ok(RestoreRequest {
+            backup: self.backup.clone(),
+            disk: self.disk.clone(),
+            to: Some(config::parse_database_url("--to", &self.to, tls, password)?),
+            database: self.database.clone(),
+            files: None,
+            dry_run: self.dry_run,
+        })
     }
 }
 

@@ -55,6 +55,13 @@ impl Door<'_> {
                 let done = self.progress.watch(&context.progress, done).await;
                 self.report(done.map_err(Failed::from), output::list::text, output::list::judge)
             }
+            Command::Restore(wanted) => {
+                let environment = self.environment(config::load).await?;
+                let variables = Variables::read()?;
+                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let done = operation::restore(&environment, &request, &context);
+                self.report(self.progress.watch(&context.progress, done).await, output::restore::text, |_| None)
+            }
             Command::Config(wanted) => self.config(wanted),
             Command::Demo(wanted) => demo::run(self.output, wanted.dir.as_deref(), &context).await,
             Command::Completions { .. } => Err(Error::bug("completions need no environment")),

@@ -8,6 +8,7 @@ pub(crate) mod cleanup;
 pub(crate) mod human;
 pub(crate) mod list;
 pub(crate) mod monitor;
+pub(crate) mod restore;
 mod table;
 
 use std::io::{self, IsTerminal, Write};

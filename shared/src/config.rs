@@ -68,12 +68,13 @@ mod url;
 mod variables;
 mod warnings;
 
+pub use databases::parse_database_url;
 pub use describe::{describe, describe_lines};
 pub use password::generate_password;
 pub use types::*;
 pub use warnings::warnings;
 
-pub(crate) use databases::same_database;
+pub(crate) use databases::{is_loopback, same_database};
 pub(crate) use password::{check_password, ends_in_newline};
 pub(crate) use rds::parse_rds_secret;
 

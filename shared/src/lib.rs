@@ -23,6 +23,7 @@ pub mod retention;
 pub mod secret;
 pub mod source;
 pub mod store;
+mod target;
 pub mod telemetry;
 
 pub use error::{Class, Error, Result};

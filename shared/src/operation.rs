@@ -6,12 +6,14 @@ pub mod invocation;
 mod list;
 mod monitor;
 mod request;
+mod restore;
 
 pub use backup::backup;
 pub use cleanup::cleanup;
 pub use list::list;
 pub use monitor::monitor;
 pub use request::{Event, Only};
+pub use restore::{RestoreRequest, restore};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -3,6 +3,10 @@
 //! The reports are what the functions return, what `--json` prints and what the messages are made from; a field that
 //! was published keeps its name.
 
+mod restore;
+
+pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles, RestoredTable};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -13,6 +13,7 @@ mod mysql;
 mod night;
 mod notify;
 mod postgres;
+mod restore;
 mod secrets;
 mod sqlite;
 mod stores;

@@ -8,6 +8,7 @@
 
 pub(crate) mod blocks;
 mod check;
+mod entry;
 mod open;
 mod scan;
 
@@ -24,6 +25,7 @@ use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
 
 use blocks::{Access, Blocks};
+pub(crate) use entry::{EntryReader, open_entry};
 pub(crate) use open::Opened;
 
 /// What the end of an archive tells.

@@ -105,6 +105,32 @@ fn read_urls(raw: &mut Raw<'_>, defaults: &DatabaseTls, databases: &mut Vec<Data
     }
 }
 
+/// Reads one address as `DATABASE_URL` takes it, e.g. that of a database to restore into. `password`, where given, goes
+/// before one in the address, and may hold any character.
+///
+/// # Errors
+/// [`Class::Configuration`](crate::Class::Configuration), which quotes no part of the address; `what` names it.
+pub fn parse_database_url(
+    what: &str,
+    text: &str,
+    defaults: &DatabaseTls,
+    password: Option<Secret>,
+) -> crate::Result<DatabaseConfig> {
+    let mut database = parse_url(text.trim(), defaults).map_err(|wrong| {
+        crate::Error::configuration(format!("{what} {wrong}"))
+            .hint("It takes postgres://user:password@host:port/database, mysql://…, mariadb://… or sqlite:///path.")
+    })?;
+    if let Some(password) = password {
+        match &mut database {
+            DatabaseConfig::Postgres(server) | DatabaseConfig::Mysql(server) => server.password = password,
+            DatabaseConfig::Sqlite { .. } => {
+                return Err(crate::Error::configuration(format!("{what} is a file, which has no password")));
+            }
+        }
+    }
+    Ok(database)
+}
+
 fn parse_url(text: &str, defaults: &DatabaseTls) -> Result<DatabaseConfig, String> {
     if text.chars().any(char::is_control) {
         return Err("has a control character".into());
@@ -236,7 +262,7 @@ pub(super) fn default_tls(host: &str) -> TlsMode {
 }
 
 /// Whether the host is this machine by its name or address.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

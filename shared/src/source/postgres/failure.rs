@@ -5,7 +5,7 @@ use sqlx::postgres::PgDatabaseError;
 use crate::{Class, Error};
 
 /// The SQLSTATE of a server's error.
-pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {
+pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|e| e.code()).map(|code| code.into_owned())
 }
 

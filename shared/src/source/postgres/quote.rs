@@ -7,7 +7,7 @@
 use crate::{Error, Result};
 
 /// `name` as a quoted identifier.
-pub(super) fn ident(name: &str) -> String {
+pub(crate) fn ident(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 2);
     text.push('"');
     for c in name.chars() {
@@ -21,12 +21,12 @@ pub(super) fn ident(name: &str) -> String {
 }
 
 /// `schema.name`, both quoted.
-pub(super) fn qualified(schema: &str, name: &str) -> String {
+pub(crate) fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
 /// `value` as a string literal that means the same whatever `standard_conforming_strings` is.
-pub(super) fn literal(value: &str) -> String {
+pub(crate) fn literal(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 3);
     if value.contains('\\') {
         text.push('E');
@@ -43,13 +43,13 @@ pub(super) fn literal(value: &str) -> String {
 }
 
 /// `name` for a message: short, and without control characters.
-pub(super) fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// Makes `sql`, which may hold text that the server deparsed, safe for `psql`: a backslash outside quotes is refused, and
 /// a colon that `psql` would take for the start of one of its variables (`a[1:"USER"]`) gets a space behind it.
-pub(super) fn statement(sql: &str) -> Result<String> {
+pub(crate) fn statement(sql: &str) -> Result<String> {
     let bytes = sql.as_bytes();
     let mut out = String::with_capacity(sql.len() + 8);
     let mut copied = 0;

@@ -23,21 +23,28 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
 
 /// A connection that is set up.
-pub(super) struct Session {
+pub(crate) struct Session {
     connection: PgConnection,
     process: i64,
     settings: Vec<(&'static str, String)>,
     /// Major version of the server.
-    pub(super) major: u32,
+    pub(crate) major: u32,
     /// The server's own version string.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// The database's encoding, by the server's name for it.
-    pub(super) encoding: String,
+    pub(crate) encoding: String,
 }
 
 impl Session {
-    /// Connects and sets the session up.
-    pub(super) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
+    /// Connects and sets the session up for dumping.
+    pub(crate) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
+        let mut session = Self::connect(database).await?;
+        session.set_up(limits).await?;
+        Ok(session)
+    }
+
+    /// Connects and asks who is at the other end; the session is as its role and its database set it up.
+    pub(crate) async fn connect(database: &ServerDatabase) -> Result<Self> {
         let place = format!("database {} on {}:{}", database.database, database.host, database.port);
         let options = options(database);
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, options.connect())
@@ -56,7 +63,6 @@ impl Session {
             encoding: String::new(),
         };
         session.identify().await?;
-        session.set_up(limits).await?;
         Ok(session)
     }
 
@@ -128,7 +134,7 @@ impl Session {
     }
 
     /// Reads every session variable back, and asks whether the same server process answers.
-    pub(super) async fn verify(&mut self) -> Result<()> {
+    pub(crate) async fn verify(&mut self) -> Result<()> {
         let reads: Vec<String> = self
             .settings
             .iter()
@@ -162,23 +168,23 @@ impl Session {
     }
 
     /// Asks whether the same server process answers.
-    pub(super) async fn same_process(&mut self) -> Result<()> {
+    pub(crate) async fn same_process(&mut self) -> Result<()> {
         let row = self.row("asking for the server process", "SELECT pg_catalog.pg_backend_pid() AS process").await?;
         if row.int("process")? == self.process { Ok(()) } else { Err(pooled()) }
     }
 
     /// The raw driver connection, for COPY and for errors that the caller looks into.
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 
     /// Runs statements that return nothing of interest.
-    pub(super) async fn execute(&mut self, action: &str, sql: &str) -> Result<()> {
+    pub(crate) async fn execute(&mut self, action: &str, sql: &str) -> Result<()> {
         self.rows(action, sql).await.map(drop)
     }
 
     /// All rows of a query.
-    pub(super) async fn rows(&mut self, action: &str, sql: &str) -> Result<Vec<Record>> {
+    pub(crate) async fn rows(&mut self, action: &str, sql: &str) -> Result<Vec<Record>> {
         let rows = sqlx::raw_sql(AssertSqlSafe(sql))
             .fetch_all(&mut self.connection)
             .await
@@ -187,7 +193,7 @@ impl Session {
     }
 
     /// The one row of a query.
-    pub(super) async fn row(&mut self, action: &str, sql: &str) -> Result<Record> {
+    pub(crate) async fn row(&mut self, action: &str, sql: &str) -> Result<Record> {
         let mut rows = self.rows(action, sql).await?;
         match rows.pop() {
             Some(row) if rows.is_empty() => Ok(row),
@@ -196,7 +202,7 @@ impl Session {
     }
 
     /// Says goodbye. The dump is complete by then, so a failure changes nothing.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Err(error) = self.connection.close().await {
             tracing::debug!(error = %error, "the connection did not end cleanly");
         }
@@ -204,11 +210,11 @@ impl Session {
 }
 
 /// A row whose values are texts.
-pub(super) struct Record(PgRow);
+pub(crate) struct Record(PgRow);
 
 impl Record {
     /// A value that may be NULL.
-    pub(super) fn optional(&self, column: &str) -> Result<Option<String>> {
+    pub(crate) fn optional(&self, column: &str) -> Result<Option<String>> {
         let wrong = |error: sqlx::Error| Error::bug(format!("reading the column {column}")).because(error);
         let value = self.0.try_get_raw(column).map_err(wrong)?;
         if value.is_null() {
@@ -223,29 +229,29 @@ impl Record {
     }
 
     /// A value that is never NULL.
-    pub(super) fn text(&self, column: &str) -> Result<String> {
+    pub(crate) fn text(&self, column: &str) -> Result<String> {
         self.optional(column)?.ok_or_else(|| Error::bug(format!("the column {column} is null")))
     }
 
     /// A whole number.
-    pub(super) fn int(&self, column: &str) -> Result<i64> {
+    pub(crate) fn int(&self, column: &str) -> Result<i64> {
         let text = self.text(column)?;
         text.parse().map_err(|error| Error::bug(format!("the column {column} is not a number")).because(error))
     }
 
     /// An object id.
-    pub(super) fn oid(&self, column: &str) -> Result<u32> {
+    pub(crate) fn oid(&self, column: &str) -> Result<u32> {
         let text = self.text(column)?;
         text.parse().map_err(|error| Error::bug(format!("the column {column} is not an object id")).because(error))
     }
 
     /// A boolean.
-    pub(super) fn flag(&self, column: &str) -> Result<bool> {
+    pub(crate) fn flag(&self, column: &str) -> Result<bool> {
         Ok(self.optional(column)?.as_deref() == Some("t"))
     }
 
     /// A JSON array of texts; NULL is empty.
-    pub(super) fn list(&self, column: &str) -> Result<Vec<String>> {
+    pub(crate) fn list(&self, column: &str) -> Result<Vec<String>> {
         match self.optional(column)? {
             None => Ok(Vec::new()),
             Some(json) => serde_json::from_str(&json)

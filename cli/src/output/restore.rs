@@ -1,0 +1,133 @@
+//! A restore's report as text.
+
+use nightvault_core::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
+
+use super::human::{clean, count, duration, plural, size};
+use super::table;
+
+/// At most so many tables are shown, the largest; the report has all of them.
+const TABLES_SHOWN: usize = 30;
+
+pub(crate) fn text(report: &RestoreReport) -> String {
+    let (key, disk, took) = (clean(&report.key), clean(&report.disk), duration(report.duration_ms));
+    let mut text = match report.status {
+        RestoreStatus::Restored => format!("{key} on disk {disk}: restored in {took}\n"),
+        RestoreStatus::Planned => format!(
+            "{key} on disk {disk}: dry run, nothing was executed; every byte was read and checked, and the target can take \
+             it ({took})\n"
+        ),
+    };
+    if let Some(database) = &report.database {
+        text.push_str(&of_database(database, report.status));
+    }
+    for files in &report.files {
+        text.push_str(&format!(
+            "  files {}: {}, {}, in {}\n",
+            clean(&files.name),
+            plural(files.files, "file", "files"),
+            size(files.raw_bytes),
+            clean(&files.folder)
+        ));
+    }
+    for warning in &report.warnings {
+        text.push_str(&format!("  warning: {}\n", clean(warning)));
+    }
+    text
+}
+
+fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
+    let mut text = format!(
+        "  {} {} into {}: {}, {}",
+        clean(&it.engine),
+        clean(&it.name),
+        clean(&it.target),
+        plural(it.rows, "row", "rows"),
+        size(it.raw_bytes)
+    );
+    if status == RestoreStatus::Restored {
+        text.push_str(&format!(
+            " in {}; rows were counted again and are those of the manifest",
+            duration(it.duration_ms)
+        ));
+    }
+    text.push('\n');
+    let mut tables: Vec<&RestoredTable> = it.tables.iter().collect();
+    tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
+    let more = tables.len().saturating_sub(TABLES_SHOWN);
+    tables.truncate(TABLES_SHOWN);
+    if !tables.is_empty() {
+        text.push_str(&table::render(&["TABLE", "ROWS", "SIZE", "TIME"], &[1, 2, 3], tables.into_iter().map(row)));
+    }
+    if more > 0 {
+        text.push_str(&format!("  and {more} smaller tables; --json shows all\n"));
+    }
+    text
+}
+
+fn row(table: &RestoredTable) -> Vec<String> {
+    let name = match &table.schema {
+        Some(schema) => format!("{schema}.{}", table.name),
+        None => table.name.clone(),
+    };
+    vec![clean(&name), count(table.rows), size(table.bytes), duration(table.duration_ms)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_report() -> RestoreReport {
+        let table = |name: &str, rows, bytes| RestoredTable {
+            schema: Some("public".into()),
+            name: name.into(),
+            rows,
+            bytes,
+            duration_ms: 1200,
+        };
+        RestoreReport {
+            key: "clinic/2024-01-15-02-00-00.zip".into(),
+            disk: "s3".into(),
+            status: RestoreStatus::Restored,
+            started: "2024-01-16T03:00:00Z".parse().unwrap(),
+            duration_ms: 61_000,
+            database: Some(RestoredDatabase {
+                name: "clinic".into(),
+                engine: "PostgreSQL".into(),
+                target: "database \"copy\" on db:5432".into(),
+                rows: 1001,
+                raw_bytes: 3 << 20,
+                statements: 12,
+                duration_ms: 30_000,
+                tables: vec![table("a\nb", 1, 10), table("visits", 1000, 2 << 20)],
+            }),
+            files: Vec::new(),
+            warnings: vec!["clinic: odd".into()],
+        }
+    }
+
+    #[test]
+    fn a_restore_tells_its_tables_the_largest_first() {
+        assert_eq!(
+            text(&a_report()),
+            "clinic/2024-01-15-02-00-00.zip on disk s3: restored in 1 min 1 s\n\
+             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB in 30.0 s; rows were counted again \
+             and are those of the manifest\n\
+             \x20 TABLE           ROWS     SIZE   TIME\n\
+             \x20 public.visits  1,000  2.0 MiB  1.2 s\n\
+             \x20 public.a\\nb        1     10 B  1.2 s\n\
+             \x20 warning: clinic: odd\n"
+        );
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_was_executed() {
+        let mut report = RestoreReport { status: RestoreStatus::Planned, warnings: Vec::new(), ..a_report() };
+        report.database.as_mut().unwrap().tables.clear();
+        assert_eq!(
+            text(&report),
+            "clinic/2024-01-15-02-00-00.zip on disk s3: dry run, nothing was executed; every byte was read and checked, \
+             and the target can take it (1 min 1 s)\n\
+             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB\n"
+        );
+    }
+}

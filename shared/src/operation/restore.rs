@@ -1,0 +1,221 @@
+//! The restore recipe: a backup's database back into an empty one.
+//!
+//! The archive is read twice: once to authenticate every byte and to learn what the dump needs, and once to execute it,
+//! authenticated again piece by piece. Between the two stands the look at the target. Nothing runs before all of it is
+//! known to be good.
+
+mod postgres;
+mod select;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::archive::manifest::DatabaseManifest;
+use crate::archive::reader::{self, EntryReader};
+use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loopback, same_database};
+use crate::environment::Environment;
+use crate::operation::backup::pick;
+use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
+use crate::progress::Progress;
+use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
+use crate::secret::Secret;
+use crate::store::{Object, Store};
+use crate::target::Loaded;
+use crate::{Error, Result};
+
+/// What is to be restored, and where to.
+#[derive(Clone)]
+pub struct RestoreRequest {
+    /// `latest`, a key, or the beginning of a date.
+    pub backup: String,
+    /// The disk that is asked; `None` = the first one that has the backup.
+    pub disk: Option<String>,
+    /// The database that takes it.
+    pub to: Option<DatabaseConfig>,
+    /// Which database of the backup; `None` = the only one for this kind of target.
+    pub database: Option<String>,
+    /// The folder that takes the files.
+    pub files: Option<PathBuf>,
+    /// Make every check, execute nothing.
+    pub dry_run: bool,
+}
+
+impl fmt::Debug for RestoreRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreRequest").field("backup", &self.backup).field("dry_run", &self.dry_run).finish()
+    }
+}
+
+/// What every engine's restore works with.
+struct Work<'a> {
+    source: Source<'a>,
+    manifest: &'a DatabaseManifest,
+    /// Bytes of one statement that are held in memory.
+    limit: u64,
+    dry_run: bool,
+    context: &'a Context,
+}
+
+/// An archive that is read several times, always in the same version.
+struct Source<'a> {
+    store: &'a Arc<dyn Store>,
+    object: &'a Object,
+    password: &'a Secret,
+}
+
+impl Source<'_> {
+    /// The dump of a database from its beginning.
+    async fn dump(&self, manifest: &DatabaseManifest) -> Result<EntryReader> {
+        reader::open_entry(Arc::clone(self.store), self.object, self.password, &manifest.entry, &manifest.sha256).await
+    }
+}
+
+impl Work<'_> {
+    fn progress(&self) -> &Progress {
+        &self.context.progress
+    }
+}
+
+/// What a restore of a database came to.
+struct Outcome {
+    /// Where it went, for the report.
+    place: String,
+    /// What was loaded; of a dry run nothing.
+    loaded: Option<Loaded>,
+    /// When the loading began.
+    begun: Instant,
+    warnings: Vec<String>,
+}
+
+/// Restores a backup.
+///
+/// # Errors
+/// A target that cannot take the backup ([`Class::Configuration`](crate::Class::Configuration), every reason at once),
+/// a wrong password or damage (nothing was executed), or what the target said (nothing of PostgreSQL stays).
+pub async fn restore(
+    environment: &Environment,
+    request: &RestoreRequest,
+    context: &Context,
+) -> Result<RestoreReport, Failed<RestoreReport>> {
+    let begun = Instant::now();
+    let outcome = run(environment, request, context)
+        .await
+        .map(|report| RestoreReport { duration_ms: elapsed_ms(begun), ..report })
+        .map_err(Failed::from);
+    log_outcome("restore", &outcome);
+    outcome
+}
+
+async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {
+    let config = environment.config();
+    let Some(to) = &request.to else {
+        return Err(Error::configuration("nothing says where to restore").hint("Name a database with --to URL."));
+    };
+
+    // 1. What must not be the source. Asked first, since it takes no connection.
+    let mut warnings = refuse_source(environment, to).await?;
+
+    // 2. The backup, its password, and the end of the archive, which is authenticated.
+    let disks: Vec<String> = request.disk.iter().cloned().collect();
+    let stores = pick(environment.stores(), &disks, |store| store.disk().to_owned(), "disk")?;
+    let password = environment.archive_password().await?;
+    let found = context.unless_stopped(select::backup(&stores, config, &request.backup, context)).await?;
+    warnings.extend(found.warnings);
+    let object = &found.backup.object;
+    let read = reader::read_tail(Arc::clone(&found.store), object, &password);
+    let manifest = context.unless_stopped(read).await?.manifest;
+    let database = select::database(&manifest, request.database.as_deref(), to)?;
+    warnings.extend(database.warnings.iter().map(|warning| format!("{}: {warning}", database.name)));
+
+    // 3. Checks, the first pass, the second pass.
+    let work = Work {
+        source: Source { store: &found.store, object, password: &password },
+        manifest: database,
+        limit: config.dump_limits.max_row_bytes,
+        dry_run: request.dry_run,
+        context,
+    };
+    let outcome = match to {
+        DatabaseConfig::Postgres(server) => postgres::restore(&work, server).await?,
+        DatabaseConfig::Mysql(_) | DatabaseConfig::Sqlite { .. } => {
+            return Err(Error::unsupported("only PostgreSQL databases can be restored by this version")
+                .hint("Take the dump out of the archive and restore it with the server's own client."));
+        }
+    };
+    warnings.extend(outcome.warnings.iter().cloned());
+
+    Ok(RestoreReport {
+        key: object.key.clone(),
+        disk: found.store.disk().to_owned(),
+        status: if request.dry_run { RestoreStatus::Planned } else { RestoreStatus::Restored },
+        started: context.now,
+        duration_ms: 0,
+        database: Some(restored(database, outcome)),
+        files: Vec::new(),
+        warnings,
+    })
+}
+
+fn restored(database: &DatabaseManifest, outcome: Outcome) -> RestoredDatabase {
+    let duration_ms = if outcome.loaded.is_some() { elapsed_ms(outcome.begun) } else { 0 };
+    let (statements, tables) = outcome.loaded.map_or((0, Vec::new()), |loaded| (loaded.statements, loaded.tables));
+    let rows = if tables.is_empty() { database.rows } else { tables.iter().map(|table| table.rows).sum() };
+    RestoredDatabase {
+        name: database.name.clone(),
+        engine: database.engine.clone(),
+        target: outcome.place,
+        rows,
+        raw_bytes: database.raw_bytes,
+        statements,
+        duration_ms,
+        tables: tables
+            .into_iter()
+            .map(|table| RestoredTable {
+                schema: table.schema,
+                name: table.name,
+                rows: table.rows,
+                bytes: table.bytes,
+                duration_ms: u64::try_from(table.took.as_millis()).unwrap_or(u64::MAX),
+            })
+            .collect(),
+    }
+}
+
+/// Refuses a target that is one of the configured sources. What cannot be asked for (a secret of a lost account) is told;
+/// a source holds objects, so the check for an empty target stands behind this one.
+async fn refuse_source(environment: &Environment, to: &DatabaseConfig) -> Result<Vec<String>> {
+    let config: &Config = environment.config();
+    let mut warnings = Vec::new();
+    let mut sources: Vec<DatabaseConfig> = Vec::new();
+    match environment.databases().await {
+        Ok(databases) => sources = databases,
+        Err(error) => {
+            warnings.push(format!("the target was not compared with every configured source: {}", error.chain()));
+            sources.extend(config.databases.iter().filter_map(|reference| match reference {
+                DatabaseRef::Inline(database) => Some(database.clone()),
+                DatabaseRef::SecretsManager(_) => None,
+            }));
+        }
+    }
+    if sources.iter().any(|source| same_place(source, to)) {
+        return Err(Error::configuration("the target is a database that is backed up, the source itself")
+            .hint("Restore into a new, empty database beside it, look at it, then swap their names."));
+    }
+    Ok(warnings)
+}
+
+/// Whether two descriptions mean one database, this machine's own names taken for one.
+fn same_place(one: &DatabaseConfig, other: &DatabaseConfig) -> bool {
+    let local = |server: &ServerDatabase| {
+        let here = server.host.starts_with('/') || is_loopback(&server.host);
+        ServerDatabase { host: if here { "localhost".to_owned() } else { server.host.clone() }, ..server.clone() }
+    };
+    let plain = |database: &DatabaseConfig| match database {
+        DatabaseConfig::Postgres(server) => DatabaseConfig::Postgres(local(server)),
+        DatabaseConfig::Mysql(server) => DatabaseConfig::Mysql(local(server)),
+        DatabaseConfig::Sqlite { path } => DatabaseConfig::Sqlite { path: path.clone() },
+    };
+    same_database(&plain(one), &plain(other))
+}

@@ -1,0 +1,88 @@
+//! What a restore says of itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The result of a restore.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// The key of the backup.
+    pub key: String,
+    /// The disk that it was read from.
+    pub disk: String,
+    /// `restored`: everything is there. `planned`: a dry run, every check passed.
+    pub status: RestoreStatus,
+    /// When the run began, UTC.
+    pub started: Timestamp,
+    /// Milliseconds from start to end.
+    pub duration_ms: u64,
+    /// The database that was restored.
+    pub database: Option<RestoredDatabase>,
+    /// The file sets that were restored.
+    pub files: Vec<RestoredFiles>,
+    /// What a person should know though everything is there.
+    pub warnings: Vec<String>,
+}
+
+/// How a restore ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreStatus {
+    /// Everything is there.
+    Restored,
+    /// A dry run: every byte was checked and the target looked at, nothing was executed.
+    Planned,
+}
+
+/// A database that was restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoredDatabase {
+    /// Its name in the backup.
+    pub name: String,
+    /// `PostgreSQL`, `MariaDB`, `MySQL` or `SQLite`.
+    pub engine: String,
+    /// Where it went, without a password.
+    pub target: String,
+    /// Rows that the target holds; in a dry run, those of the backup.
+    pub rows: u64,
+    /// Bytes of the dump.
+    pub raw_bytes: u64,
+    /// Statements that were executed.
+    pub statements: u64,
+    /// Milliseconds of loading, the checks before it not counted.
+    pub duration_ms: u64,
+    /// The tables that were loaded, in the order of the dump.
+    pub tables: Vec<RestoredTable>,
+}
+
+/// A table that was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredTable {
+    /// The schema, where the engine has such a thing.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of its rows in the dump.
+    pub bytes: u64,
+    /// Milliseconds of loading its rows.
+    pub duration_ms: u64,
+}
+
+/// A file set that was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredFiles {
+    /// Its name.
+    pub name: String,
+    /// The folder that holds it now.
+    pub folder: String,
+    /// Regular files.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Bytes of the files' contents.
+    pub raw_bytes: u64,
+}
