@@ -9,7 +9,9 @@
 //! - Rows are counted by the target itself and compared with the manifest before the result is called done.
 
 pub(crate) mod feed;
+pub(crate) mod mysql;
 pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! `nightvault restore`: what was backed up comes back whole, or nothing is touched and the reason is told.
 
+mod mysql;
 mod postgres;
+mod sqlite;
 
 use std::path::Path;
 

@@ -4,8 +4,10 @@
 //! authenticated again piece by piece. Between the two stands the look at the target. Nothing runs before all of it is
 //! known to be good.
 
+mod mysql;
 mod postgres;
 mod select;
+mod sqlite;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -139,10 +141,8 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
     };
     let outcome = match to {
         DatabaseConfig::Postgres(server) => postgres::restore(&work, server).await?,
-        DatabaseConfig::Mysql(_) | DatabaseConfig::Sqlite { .. } => {
-            return Err(Error::unsupported("only PostgreSQL databases can be restored by this version")
-                .hint("Take the dump out of the archive and restore it with the server's own client."));
-        }
+        DatabaseConfig::Mysql(server) => mysql::restore(&work, server, &config.dump_limits).await?,
+        DatabaseConfig::Sqlite { path } => sqlite::restore(&work, path).await?,
     };
     warnings.extend(outcome.warnings.iter().cloned());
 

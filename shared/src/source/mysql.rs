@@ -16,10 +16,10 @@ mod columns;
 mod emit;
 mod inventory;
 mod order;
-mod privileges;
-mod quoting;
+pub(crate) mod privileges;
+pub(crate) mod quoting;
 mod rows;
-mod session;
+pub(crate) mod session;
 mod tables;
 mod text;
 

@@ -26,7 +26,7 @@ struct Grants {
 }
 
 /// Refuses a user that cannot see everything in the session's database.
-pub(super) async fn check(session: &mut Session) -> Result<()> {
+pub(crate) async fn check(session: &mut Session) -> Result<()> {
     let mut lines = Vec::new();
     // Without FOR it lists the active roles' grants too.
     for record in session.all("SHOW GRANTS").await? {
@@ -57,6 +57,36 @@ pub(super) async fn check(session: &mut Session) -> Result<()> {
         format!("the backup user cannot be sure to see all of database {database}: it lacks {}", missing.join(", ")),
     )
     .hint(hint))
+}
+
+/// The privileges of the session's user.
+pub(crate) struct Held {
+    grants: Grants,
+    database: String,
+}
+
+/// Reads what the session's user may do in its database.
+pub(crate) async fn held(session: &mut Session) -> Result<Held> {
+    let mut lines = Vec::new();
+    for record in session.all("SHOW GRANTS").await? {
+        lines.push(record.text(0)?);
+    }
+    Ok(Held { grants: parse(&lines), database: session.database.clone() })
+}
+
+impl Held {
+    /// Whether the user has the privilege on all of the database.
+    pub(crate) fn has(&self, privilege: &str) -> bool {
+        let given = |held: &Privileges| held.contains(privilege) || held.contains("ALL PRIVILEGES");
+        let revoked = self.grants.revoked.get(&self.database).is_some_and(given);
+        let by_database = self.grants.databases.values().any(|patterns| given(&effective(patterns, &self.database)));
+        (given(&self.grants.global) || by_database) && !revoked
+    }
+
+    /// Whether the user has the privilege on the whole server.
+    pub(crate) fn has_globally(&self, privilege: &str) -> bool {
+        self.grants.global.contains(privilege) || self.grants.global.contains("ALL PRIVILEGES")
+    }
 }
 
 const ROUTINES: &str = "the privilege to see routines";

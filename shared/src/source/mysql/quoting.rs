@@ -6,17 +6,17 @@
 //! hexadecimal literals, which mean the same in every `sql_mode` and in every character set.
 
 /// `` `name` ``, with backticks doubled. Right in every `sql_mode`.
-pub(super) fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
 /// `` `a`, `b` ``.
-pub(super) fn identifiers<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn identifiers<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(identifier).collect::<Vec<_>>().join(", ")
 }
 
 /// `'text'` for queries and for the dump.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len() + 2);
     string(&mut out, text.as_bytes());
     String::from_utf8(out).expect("escaping replaces ASCII by ASCII and leaves the rest")
@@ -35,7 +35,7 @@ const ESCAPES: [u8; 256] = {
 };
 
 /// Appends `'…'`.
-pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'\'');
     let mut rest = bytes;
     while let Some(at) = next_escape(rest) {
@@ -78,7 +78,7 @@ const HEX: [[u8; 2]; 256] = {
 };
 
 /// Appends `0x…`, or `''` for no bytes.
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.is_empty() {
         out.extend_from_slice(b"''");
         return;
@@ -92,7 +92,7 @@ pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Whether a server takes these bytes as text of `utf8mb4` (or `utf8mb3`): UTF-8, but surrogates pass, as both servers
 /// let them. `None` when they are no such text, otherwise whether they are true UTF-8 too.
-pub(super) fn utf8(bytes: &[u8]) -> Option<bool> {
+pub(crate) fn utf8(bytes: &[u8]) -> Option<bool> {
     let mut rest = bytes;
     let mut strict = true;
     loop {
@@ -116,7 +116,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Option<bool> {
 
 /// A delimiter for the client that does not occur in `body`. It is written on a line of its own, so how the body ends
 /// does not matter.
-pub(super) fn delimiter(body: &[u8]) -> String {
+pub(crate) fn delimiter(body: &[u8]) -> String {
     let occurs = |candidate: &str| body.windows(candidate.len()).any(|window| window == candidate.as_bytes());
     [";;", "//", "$$"]
         .into_iter()
@@ -128,17 +128,17 @@ pub(super) fn delimiter(body: &[u8]) -> String {
 
 /// A name as it stands in SQL text: `quoted` by backticks, double quotes or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     /// Unquoted.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Where it starts, in bytes.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Where what follows starts.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// Reads SQL text for names alone: skips white space, comments and strings.
-pub(super) struct Names<'a> {
+pub(crate) struct Names<'a> {
     text: &'a str,
     at: usize,
     ansi_quotes: bool,
@@ -147,23 +147,23 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Text written under `sql_mode`.
-    pub(super) fn new(text: &'a str, sql_mode: &str) -> Self {
+    pub(crate) fn new(text: &'a str, sql_mode: &str) -> Self {
         let has = |mode: &str| sql_mode.split(',').any(|part| part == mode);
         Self { text, at: 0, ansi_quotes: has("ANSI_QUOTES"), backslashes: !has("NO_BACKSLASH_ESCAPES") }
     }
 
     /// Where the next token is looked for, for [`Names::back_to`].
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Reads on from an earlier place.
-    pub(super) fn back_to(&mut self, at: usize) {
+    pub(crate) fn back_to(&mut self, at: usize) {
         self.at = at;
     }
 
     /// The next token: a name, or any other single character as `Err`.
-    pub(super) fn token(&mut self) -> Option<Result<Name, char>> {
+    pub(crate) fn token(&mut self) -> Option<Result<Name, char>> {
         loop {
             let rest = &self.text[self.at..];
             let next = rest.chars().next()?;
@@ -229,7 +229,7 @@ impl<'a> Names<'a> {
 }
 
 /// Every pair of names with a point between them, as `database.table`, `table.column`, …
-pub(super) fn qualified_pairs(text: &str, sql_mode: &str) -> Vec<(String, String)> {
+pub(crate) fn qualified_pairs(text: &str, sql_mode: &str) -> Vec<(String, String)> {
     let mut names = Names::new(text, sql_mode);
     let mut pairs = Vec::new();
     let mut before: Option<Name> = None;

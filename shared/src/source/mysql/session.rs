@@ -24,7 +24,7 @@ const PATIENCE_SECONDS: u32 = 7 * 24 * 3600;
 
 /// Which of the two servers it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flavor {
+pub(crate) enum Flavor {
     /// MariaDB.
     MariaDb,
     /// MySQL (or Percona's, or Aurora).
@@ -32,29 +32,29 @@ pub(super) enum Flavor {
 }
 
 /// A connection with our settings.
-pub(super) struct Session {
+pub(crate) struct Session {
     connection: MySqlConnection,
     /// Which server.
-    pub(super) flavor: Flavor,
+    pub(crate) flavor: Flavor,
     /// Major, minor, patch.
-    pub(super) version: (u32, u32, u32),
+    pub(crate) version: (u32, u32, u32),
     /// The server's own version string.
-    pub(super) version_text: String,
+    pub(crate) version_text: String,
     /// The database's name as the server has it.
-    pub(super) database: String,
+    pub(crate) database: String,
 }
 
 /// One row of a catalogue query.
-pub(super) struct Record(Vec<Option<Vec<u8>>>);
+pub(crate) struct Record(Vec<Option<Vec<u8>>>);
 
 impl Record {
     /// The bytes of a column, `None` for NULL.
-    pub(super) fn bytes(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, index: usize) -> Option<&[u8]> {
         self.0.get(index).and_then(Option::as_deref)
     }
 
     /// The text of a column, `None` for NULL.
-    pub(super) fn optional(&self, index: usize) -> Result<Option<String>> {
+    pub(crate) fn optional(&self, index: usize) -> Result<Option<String>> {
         let Some(bytes) = self.bytes(index) else { return Ok(None) };
         String::from_utf8(bytes.to_vec())
             .map(Some)
@@ -62,13 +62,13 @@ impl Record {
     }
 
     /// The text of a column that cannot be NULL.
-    pub(super) fn text(&self, index: usize) -> Result<String> {
+    pub(crate) fn text(&self, index: usize) -> Result<String> {
         self.optional(index)?
             .ok_or_else(|| Error::bug(format!("the server's catalogue answered NULL in column {}", index + 1)))
     }
 
     /// The number in a column; NULL counts as 0.
-    pub(super) fn number(&self, index: usize) -> Result<u64> {
+    pub(crate) fn number(&self, index: usize) -> Result<u64> {
         match self.optional(index)? {
             None => Ok(0),
             Some(text) => text.parse().map_err(|cause| {
@@ -80,7 +80,7 @@ impl Record {
 
 impl Session {
     /// Connects, sets the session up and checks that the settings are in force.
-    pub(super) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
+    pub(crate) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
         let what = format!("cannot connect to database {:?} on {:?}", database.database, database.host);
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, options(database).connect())
             .await
@@ -192,7 +192,7 @@ impl Session {
     }
 
     /// Runs a statement whose answer does not matter.
-    pub(super) async fn run(&mut self, sql: &str) -> Result<()> {
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<()> {
         raw_sql(AssertSqlSafe(sql.to_owned()))
             .execute(&mut self.connection)
             .await
@@ -201,17 +201,17 @@ impl Session {
     }
 
     /// Runs a statement and hands the server's own error on, for those whose failure has a meaning.
-    pub(super) async fn try_run(&mut self, sql: String) -> Result<(), sqlx::Error> {
+    pub(crate) async fn try_run(&mut self, sql: String) -> Result<(), sqlx::Error> {
         raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await.map(|_| ())
     }
 
     /// All rows of a catalogue query.
-    pub(super) async fn all(&mut self, sql: &str) -> Result<Vec<Record>> {
+    pub(crate) async fn all(&mut self, sql: &str) -> Result<Vec<Record>> {
         self.try_all(sql).await.map_err(|cause| failed(cause, "a query on the catalogue failed"))
     }
 
     /// All rows of a catalogue query, or the server's own error.
-    pub(super) async fn try_all(&mut self, sql: &str) -> Result<Vec<Record>, sqlx::Error> {
+    pub(crate) async fn try_all(&mut self, sql: &str) -> Result<Vec<Record>, sqlx::Error> {
         let mut stream = raw_sql(AssertSqlSafe(sql.to_owned())).fetch(&mut self.connection);
         let mut rows = Vec::new();
         while let Some(row) = stream.next().await {
@@ -223,16 +223,22 @@ impl Session {
     }
 
     /// The only row of a catalogue query.
-    pub(super) async fn one(&mut self, sql: &str) -> Result<Record> {
+    pub(crate) async fn one(&mut self, sql: &str) -> Result<Record> {
         let rows = self.all(sql).await?;
         rows.into_iter().next().ok_or_else(|| Error::bug("a query on the catalogue answered with no row"))
     }
 
+    /// The raw driver connection.
+    pub(crate) fn connection(&mut self) -> &mut MySqlConnection {
+        &mut self.connection
+    }
+
     /// Starts a query whose rows are taken one by one.
-    pub(super) fn stream(&mut self, sql: String) -> futures_util::stream::BoxStream<'_, Result<MySqlRow, sqlx::Error>> {
+    pub(crate) fn stream(&mut self, sql: String) -> futures_util::stream::BoxStream<'_, Result<MySqlRow, sqlx::Error>> {
         raw_sql(AssertSqlSafe(sql)).fetch(&mut self.connection)
     }
 
+<<<<<<< HEAD
     /// The condition that a column of the catalogue names this database: once so that the server need not open all the
     /// others, and once to the byte, since catalogues compare without case.
     pub(super) fn here(&self, column: &str) -> String {
@@ -242,12 +248,16 @@ impl Session {
 
     /// `'database'`.
     pub(super) fn database_literal(&self) -> String {
+=======
+    /// `'database'`, for conditions on the catalogue.
+    pub(crate) fn database_literal(&self) -> String {
+>>>>>>> 10e279e (Restore MySQL, MariaDB and SQLite databases)
         literal(&self.database)
     }
 }
 
 /// The bytes of one value as the server printed them.
-pub(super) fn value(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>, sqlx::Error> {
+pub(crate) fn value(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>, sqlx::Error> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
         return Ok(None);
@@ -256,14 +266,14 @@ pub(super) fn value(row: &MySqlRow, index: usize) -> Result<Option<&[u8]>, sqlx:
 }
 
 /// The server's number for an error, where it is the server's.
-pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
+pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     let sqlx::Error::Database(error) = error else { return None };
     error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
 /// Our error for one of the driver's. Numbers: <https://mariadb.com/kb/en/mariadb-error-code-reference/> and
 /// <https://dev.mysql.com/doc/mysql-errors/9.0/en/server-error-reference.html>.
-pub(super) fn failed(error: sqlx::Error, what: impl Display) -> Error {
+pub(crate) fn failed(error: sqlx::Error, what: impl Display) -> Error {
     let (class, hint) = match number(&error) {
         Some(1044 | 1045 | 1130 | 1142 | 1143 | 1227 | 1370 | 1698 | 3118) => (Class::Permission, None),
         Some(1049) => (Class::NotFound, Some("Check the name of the database.")),
@@ -342,7 +352,7 @@ fn options(database: &ServerDatabase) -> MySqlConnectOptions {
 }
 
 /// `10.11.19-MariaDB…` and `5.5.5-10.11…` (MariaDB's old disguise) → numbers.
-fn parse_version(text: &str) -> (u32, u32, u32) {
+pub(crate) fn parse_version(text: &str) -> (u32, u32, u32) {
     let text = text.strip_prefix("5.5.5-").unwrap_or(text);
     let mut parts = text
         .split(|c: char| !c.is_ascii_digit() && c != '.')

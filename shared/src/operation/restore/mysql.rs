@@ -1,0 +1,63 @@
+//! MySQL and MariaDB: look, rehearse, look again, load; what an error leaves is told.
+
+use std::time::Instant;
+
+use super::{Outcome, Work};
+use crate::Result;
+use crate::config::ServerDatabase;
+use crate::source::DumpLimits;
+use crate::target::Findings;
+use crate::target::mysql::{Target, explain, rehearse};
+
+pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &DumpLimits) -> Result<Outcome> {
+    let Work { manifest, limit, context, .. } = *work;
+    let progress = work.progress();
+
+    // 1. What the dump says before its first rows, and what can be wrong with the target: told at once.
+    progress.set_current("looking at the target");
+    let head = manifest.tables.first().map_or(manifest.raw_bytes, |table| table.offset);
+    let look = async {
+        let mut target = Target::open(server, limits).await?;
+        let needs = rehearse(work.source.dump(manifest).await?, manifest, head, limit, &Default::default()).await?;
+        let mut findings = Findings::default();
+        target.check(manifest, &needs, &mut findings).await?;
+        findings.refuse(target.place())
+    };
+    context.unless_stopped(look).await?;
+
+    // 2. Every byte is authenticated and every statement seen, and none is executed.
+    let rehearsal = async {
+        let entry = work.source.dump(manifest).await?;
+        rehearse(entry, manifest, manifest.raw_bytes, limit, progress).await
+    };
+    let needs = context.unless_stopped(rehearsal).await?;
+
+    // 3. The target again: the longest statement is known now, and time has gone by.
+    let mut findings = Findings::default();
+    let open = async {
+        let mut target = Target::open(server, limits).await?;
+        target.check(manifest, &needs, &mut findings).await?;
+        findings.refuse(target.place())?;
+        Ok(target)
+    };
+    let mut target = context.unless_stopped(open).await?;
+    let (place, warnings) = (target.place().to_owned(), findings.warnings);
+    let begun = Instant::now();
+    if work.dry_run {
+        return Ok(Outcome { place, loaded: None, begun, warnings });
+    }
+
+    // 4. The same bytes once more, statement by statement.
+    let loading = async {
+        let entry = work.source.dump(manifest).await?;
+        target.load(entry, manifest, limit, progress).await
+    };
+    match context.unless_stopped(loading).await {
+        Ok(loaded) => Ok(Outcome { place, loaded: Some(loaded), begun, warnings }),
+        Err(error) => {
+            // The session may be in the middle of something; what is there is asked by another one.
+            drop(target);
+            Err(explain(error, server, limits).await)
+        }
+    }
+}
