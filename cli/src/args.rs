@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
+use nightvault_core::catalog::Selector;
 use nightvault_core::config::{self, DatabaseTls};
-use nightvault_core::operation::{Event, Only, RestoreRequest};
+use nightvault_core::operation::{Event, Extraction, Only, RestoreRequest, Wanted};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
 
@@ -15,8 +16,8 @@ Exit codes:
   0  done; for monitor: healthy
   1  failed, or unhealthy
   2  wrong usage or configuration; only where one disk of several is configured wrongly, the others were written
-  3  an archive is corrupt, or the password does not open it
-  4  something that was found cannot be dumped faithfully, and was refused
+  3  an archive is corrupt, or the password does not open it; the message says which
+  4  something that was found cannot be dumped faithfully, and was refused; for extract: left out
   130  ended at once by a second Ctrl-C; the first one ends a run in order, with its upload aborted (1)
 
 The configuration comes from environment variables; `nightvault config` shows what they come to.";
@@ -65,6 +66,19 @@ pub(crate) enum Command {
     Run(Run),
     /// List the backups of every disk.
     List(List),
+    /// Read every byte of backups and check it; note beside each what was found.
+    ///
+    /// Every authentication code and digest, and each bit of the zip around them. What was found is shown by `list` and
+    /// heeded by `cleanup`: it never deletes the newest backup that was verified whole, and nothing while the newest of
+    /// which anything is known is damaged. Ends with 3 for damage or a wrong password, and says which.
+    Verify(Verify),
+    /// Show what is inside a backup: databases, tables, rows, file sets, warnings. Reads its end alone.
+    Show(Show),
+    /// Take databases' dumps and files out of a backup into a folder.
+    ///
+    /// A file appears when it was read to its end and authenticated; nothing is ever overwritten. Modes (without
+    /// set-user-id) and times are given back. Links that could lead out of the folder are left out, which ends with 4.
+    Extract(Extract),
     /// Delete what the retention policy no longer keeps.
     Cleanup(Cleanup),
     /// Take a database out of a backup into an empty one.
@@ -109,6 +123,53 @@ pub(crate) struct List {
     /// Only these disks; may be given several times.
     #[arg(long = "disk", value_name = "NAME", num_args = 1..)]
     disks: Vec<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Verify {
+    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    #[arg(default_value = "latest", conflicts_with = "all")]
+    backup: String,
+    /// Every backup, the newest first; damage does not end it.
+    #[arg(long)]
+    all: bool,
+    /// Only these disks; may be given several times.
+    #[arg(long = "disk", value_name = "NAME")]
+    pub(crate) disks: Vec<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// One backup.
+#[derive(Debug, Group)]
+struct Which {
+    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    backup: String,
+    /// Only on these disks; may be given several times [default: the first disk that has it].
+    #[arg(long = "disk", value_name = "NAME")]
+    disks: Vec<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Extract {
+    #[command(flatten)]
+    which: Which,
+    /// Globs on the entries' names, e.g. 'files/docs/2024/**' or '**/*.sql'; of what is named, only what matches one.
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// The folder; made when it is not there.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Only the dump of this database; may be given several times.
+    #[arg(long = "database", value_name = "NAME")]
+    databases: Vec<String>,
+    /// Only this file set; may be given several times.
+    #[arg(long = "files", value_name = "SET")]
+    files: Vec<String>,
 }
 
 #[derive(Debug, Group)]
@@ -208,6 +269,36 @@ impl List {
     }
 }
 
+impl Verify {
+    pub(crate) fn selector(&self) -> Selector {
+        if self.all { Selector::All } else { self.backup.as_str().into() }
+    }
+}
+
+impl Which {
+    fn wanted(&self) -> Wanted {
+        Wanted { backup: self.backup.as_str().into(), disks: self.disks.clone() }
+    }
+}
+
+impl Show {
+    pub(crate) fn wanted(&self) -> Wanted {
+        self.which.wanted()
+    }
+}
+
+impl Extract {
+    pub(crate) fn extraction(&self) -> Extraction {
+        Extraction {
+            of: self.which.wanted(),
+            to: self.to.clone(),
+            databases: self.databases.clone(),
+            files: self.files.clone(),
+            patterns: self.patterns.clone(),
+        }
+    }
+}
+
 impl Cleanup {
     pub(crate) fn event(&self) -> Event {
         Event {
@@ -293,6 +384,26 @@ mod tests {
     }
 
     #[test]
+    fn verify_show_and_extract_become_what_they_ask_for() {
+        let Command::Verify(verify) = parse("nightvault verify").unwrap().command else { panic!("it is verify") };
+        assert_eq!(verify.selector(), Selector::Latest);
+        let Command::Verify(verify) = parse("nightvault verify --all --disk nas").unwrap().command else {
+            panic!("it is verify")
+        };
+        assert_eq!((verify.selector(), verify.disks), (Selector::All, vec!["nas".to_owned()]));
+        let Command::Show(show) = parse("nightvault show 2024-01-15 --disk s3").unwrap().command else {
+            panic!("it is show")
+        };
+        assert_eq!(show.wanted(), Wanted { backup: Selector::Named("2024-01-15".into()), disks: vec!["s3".into()] });
+        let line = "nightvault extract latest --to out --database crm --files docs files/docs/** **/*.sql";
+        let Command::Extract(extract) = parse(line).unwrap().command else { panic!("it is extract") };
+        let asked = extract.extraction();
+        assert_eq!((asked.of.backup, asked.to), (Selector::Latest, PathBuf::from("out")));
+        assert_eq!((asked.databases, asked.files), (vec!["crm".to_owned()], vec!["docs".to_owned()]));
+        assert_eq!(asked.patterns, ["files/docs/**", "**/*.sql"]);
+    }
+
+    #[test]
     fn a_plan_for_another_moment_never_deletes() {
         let line = "nightvault cleanup --at 2030-01-01T00:00:00Z";
         let Command::Cleanup(cleanup) = parse(line).unwrap().command else { panic!("it is cleanup") };
@@ -310,6 +421,10 @@ mod tests {
             "nightvault cleanup --at yesterday",
             "nightvault -q -v list",
             "nightvault run --dryrun",
+            "nightvault verify latest --all",
+            "nightvault show",
+            "nightvault extract latest",
+            "nightvault extract --to out",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -62,6 +62,25 @@ impl Door<'_> {
                 let done = operation::restore(&environment, &request, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::restore::text, |_| None)
             }
+            Command::Verify(verify) => {
+                let environment = self.environment(config::load).await?;
+                let selector = verify.selector();
+                let done = operation::verify(&environment, &selector, &verify.disks, &context);
+                self.report(self.progress.watch(&context.progress, done).await, output::verify::text, |_| None)
+            }
+            Command::Show(show) => {
+                let environment = self.environment(config::load).await?;
+                let wanted = show.wanted();
+                let done = operation::show(&environment, &wanted, &context);
+                let done = self.progress.watch(&context.progress, done).await;
+                self.report(done.map_err(Failed::from), output::show::text, |_| None)
+            }
+            Command::Extract(extract) => {
+                let environment = self.environment(config::load).await?;
+                let extraction = extract.extraction();
+                let done = operation::extract(&environment, &extraction, &context);
+                self.report(self.progress.watch(&context.progress, done).await, output::extract::text, |_| None)
+            }
             Command::Config(wanted) => self.config(wanted),
             Command::Demo(wanted) => demo::run(self.output, wanted.dir.as_deref(), &context).await,
             Command::Completions { .. } => Err(Error::bug("completions need no environment")),

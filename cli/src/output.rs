@@ -5,11 +5,14 @@
 
 pub(crate) mod backup;
 pub(crate) mod cleanup;
+pub(crate) mod extract;
 pub(crate) mod human;
 pub(crate) mod list;
 pub(crate) mod monitor;
 pub(crate) mod restore;
+pub(crate) mod show;
 mod table;
+pub(crate) mod verify;
 
 use std::io::{self, IsTerminal, Write};
 

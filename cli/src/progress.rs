@@ -63,12 +63,12 @@ impl Bar {
 /// The text of the line.
 fn line(snapshot: &ProgressSnapshot, elapsed: Duration) -> String {
     let rate = u128::from(snapshot.raw_bytes) * 1000 / elapsed.as_millis().max(1);
-    let mut line = format!(
-        "{} read, {} stored, {}/s",
-        size(snapshot.raw_bytes),
-        size(snapshot.uploaded_bytes),
-        size(u64::try_from(rate).unwrap_or(u64::MAX)),
-    );
+    let mut line = format!("{} read", size(snapshot.raw_bytes));
+    // What only reads stores nothing.
+    if snapshot.uploaded_bytes > 0 {
+        line.push_str(&format!(", {} stored", size(snapshot.uploaded_bytes)));
+    }
+    line.push_str(&format!(", {}/s", size(u64::try_from(rate).unwrap_or(u64::MAX))));
     if snapshot.rows > 0 {
         line.push_str(&format!(", {} rows", count(snapshot.rows)));
     }
@@ -138,6 +138,6 @@ mod tests {
             "3.0 GiB read, 5.0 MiB stored, 102.4 MiB/s, 1,234,567 rows: public.\"pa\\nti\\u{1b}[31ments\""
         );
         let nothing = ProgressSnapshot { raw_bytes: 0, uploaded_bytes: 0, rows: 0, current: String::new() };
-        assert_eq!(line(&nothing, Duration::ZERO), "0 B read, 0 B stored, 0 B/s");
+        assert_eq!(line(&nothing, Duration::ZERO), "0 B read, 0 B/s");
     }
 }

@@ -27,7 +27,7 @@ mod workers;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use async_trait::async_trait;
 use bytes::Bytes;

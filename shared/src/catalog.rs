@@ -9,8 +9,13 @@
 //! stands for the earlier moment; a local time that was skipped in spring stands for the time one hour later
 //! (`compatible`, RFC 5545). Changing the zone re-dates the backups that are there by the difference; their keys stay.
 
+mod proof;
+mod selector;
 #[cfg(test)]
 mod tests;
+
+pub use proof::{Proof, Verdict, proof, proofs, record};
+pub use selector::Selector;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -53,16 +58,16 @@ impl BackupKey {
 
     /// The key as it stands in the store.
     pub fn path(&self) -> String {
-        let Self { name, prefix, local: at, .. } = self;
-        format!(
-            "{name}/{prefix}{:04}-{:02}-{:02}-{:02}-{:02}-{:02}{EXTENSION}",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        )
+        let Self { name, prefix, .. } = self;
+        format!("{name}/{prefix}{}{EXTENSION}", self.date_steps().join("-"))
+    }
+
+    /// Year, month, day, hour, minute and second as they stand in the key.
+    fn date_steps(&self) -> [String; 6] {
+        let at = self.local;
+        let rest = [at.month(), at.day(), at.hour(), at.minute(), at.second()].map(|step| format!("{step:02}"));
+        let [month, day, hour, minute, second] = rest;
+        [format!("{:04}", at.year()), month, day, hour, minute, second]
     }
 
     /// The moment the key stands for.

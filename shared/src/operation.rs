@@ -2,18 +2,26 @@
 
 mod backup;
 mod cleanup;
+mod extract;
+mod find;
 pub mod invocation;
 mod list;
 mod monitor;
 mod request;
 mod restore;
+mod show;
+mod verify;
 
 pub use backup::backup;
 pub use cleanup::cleanup;
+pub use extract::{Extraction, extract};
+pub use find::Wanted;
 pub use list::list;
 pub use monitor::monitor;
 pub use request::{Event, Only};
 pub use restore::{RestoreRequest, restore};
+pub use show::show;
+pub use verify::verify;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -46,6 +54,15 @@ impl Context {
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         // The steps' own types are nested too deep for the compiler to lay out in one piece.
         let work: Pin<Box<dyn Future<Output = Result<T>> + '_>> = Box::pin(work);
+        tokio::select! {
+            biased;
+            stopped = self.stopped() => Err(stopped),
+            result = work => result,
+        }
+    }
+
+    /// Waits until the run must end, and says why.
+    async fn stopped(&self) -> Error {
         let deadline = async {
             match self.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -54,15 +71,14 @@ impl Context {
         };
         tokio::select! {
             biased;
-            () = self.interrupt.cancelled() => Err(Error::new(Class::Deadline, "the run was interrupted")),
+            () = self.interrupt.cancelled() => Error::new(Class::Deadline, "the run was interrupted"),
             () = deadline => {
                 let current = self.progress.snapshot().current;
-                Err(Error::new(Class::Deadline, format!("the time ran out while working on {current}")).hint(
+                Error::new(Class::Deadline, format!("the time ran out while working on {current}")).hint(
                     "Give the function more memory (processors come with it) or a longer timeout, or run `nightvault run` \
                      where nothing limits it, such as Fargate.",
-                ))
+                )
             }
-            result = work => result,
         }
     }
 }

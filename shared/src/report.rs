@@ -3,14 +3,22 @@
 //! The reports are what the functions return, what `--json` prints and what the messages are made from; a field that
 //! was published keeps its name.
 
+mod extract;
 mod restore;
+mod show;
+mod verify;
 
 pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles, RestoredTable};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use extract::{ExtractReport, LeftOut};
+pub use show::ShowReport;
+pub use verify::{DiskVerify, VerifiedBackup, VerifyReport, VerifyVerdict};
+
 use crate::archive::manifest::FileProblem;
+use crate::catalog::{Proof, Verdict};
 
 /// The result of a backup run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -253,4 +261,22 @@ pub struct BackupLine {
     pub encrypted: Option<bool>,
     /// `tail`: directory, index and manifest were read and authenticated for this list. Else what is wrong.
     pub verified: String,
+    /// What its last whole reading found, as noted beside it; `None` = nothing is noted.
+    #[serde(default)]
+    pub proof: Option<ProofReport>,
+}
+
+/// What the last whole reading of a backup found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofReport {
+    /// True: every byte was read, and is what was written. False: it is damaged.
+    pub whole: bool,
+    /// When it was read whole last; when damage was found first.
+    pub at: Timestamp,
+}
+
+impl From<Proof> for ProofReport {
+    fn from(proof: Proof) -> Self {
+        Self { whole: proof.verdict == Verdict::Whole, at: proof.at }
+    }
 }

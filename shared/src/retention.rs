@@ -9,6 +9,9 @@
 //! left, at the same moment, deletes nothing; the order of the input does not matter. A backup dated in the future is
 //! kept, told, and takes part in nothing, so it can neither pass for the newest nor push another out of its slot
 //! (its bytes still count against the size limit, for they are there).
+//!
+//! What is known of the backups' contents comes in with them. The newest that was verified whole is never deleted, and
+//! nothing is while the newest of which anything is known is damaged: the old ones may be all there is.
 
 mod reason;
 #[cfg(test)]
@@ -22,7 +25,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::catalog::Backup;
+use crate::catalog::{Backup, Proof, Verdict};
 use crate::report::DecisionReport;
 use windows::Windows;
 
@@ -66,11 +69,21 @@ pub struct Candidate {
     pub date: Timestamp,
     /// Bytes.
     pub size: u64,
+    /// What its last whole reading found; `None` = nobody knows.
+    pub verdict: Option<Verdict>,
+}
+
+impl Candidate {
+    /// The same with what is known of its contents.
+    #[must_use]
+    pub fn with_proof(self, proof: Option<Proof>) -> Self {
+        Self { verdict: proof.map(|proof| proof.verdict), ..self }
+    }
 }
 
 impl From<&Backup> for Candidate {
     fn from(backup: &Backup) -> Self {
-        Self { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size }
+        Self { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size, verdict: None }
     }
 }
 
@@ -108,6 +121,8 @@ pub struct Plan {
     pub decisions: Vec<Decision>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// The damaged backup for whose sake nothing is deleted, where anything was due to be.
+    pub held_by: Option<String>,
 }
 
 impl Plan {
@@ -139,9 +154,33 @@ pub fn plan(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &Ti
         decisions.push(decide(newest, true, Reason::Newest));
         decisions.extend(by_windows(rest, policy, &windows, zone));
     }
-    let over_limit = apply_size_limit(&mut decisions, policy);
-    let warnings = warnings(&decisions, policy, now, over_limit);
-    Plan { decisions, warnings }
+    let newest_whole = present.iter().find(|candidate| candidate.verdict == Some(Verdict::Whole));
+    if let Some(whole) = newest_whole {
+        let due = decisions.iter_mut().filter(|decision| decision.key == whole.key && !decision.keep);
+        due.for_each(|decision| (decision.keep, decision.reason) = (true, Reason::NewestWhole));
+    }
+    let mut over_limit = apply_size_limit(&mut decisions, policy, newest_whole.map(|whole| whole.key.as_str()));
+    let newest_known = present.iter().find(|candidate| candidate.verdict.is_some());
+    let damaged = newest_known.filter(|candidate| candidate.verdict == Some(Verdict::Damaged));
+    let held_by = damaged.filter(|_| hold(&mut decisions)).map(|candidate| candidate.key.clone());
+    if held_by.is_some() {
+        over_limit = 0;
+    }
+    let mut warnings = warnings(&decisions, policy, now, over_limit);
+    if let Some(key) = &held_by {
+        warnings.push(format!("{key} is damaged, and nothing newer was verified whole: nothing is deleted"));
+    }
+    Plan { decisions, warnings, held_by }
+}
+
+/// Keeps everything; returns whether anything was due to be deleted.
+fn hold(decisions: &mut [Decision]) -> bool {
+    let mut held = false;
+    for decision in decisions.iter_mut().filter(|decision| !decision.keep) {
+        (decision.keep, decision.reason) = (true, Reason::HeldForDamage);
+        held = true;
+    }
+    held
 }
 
 /// Decides by the windows alone. `rest`: everything but the newest, newest first.
@@ -170,15 +209,16 @@ fn by_windows(rest: &[&Candidate], policy: &Policy, windows: &Windows, zone: &Ti
     rest.iter().enumerate().map(judge).collect()
 }
 
-/// Deletes the oldest survivors, never the newest and never one of the future, until the sum is at or below the limit.
-/// Returns how many went for it.
-fn apply_size_limit(decisions: &mut [Decision], policy: &Policy) -> u64 {
+/// Deletes the oldest survivors, never the newest, never one of the future and never `whole`, until the sum is at or
+/// below the limit. Returns how many went for it.
+fn apply_size_limit(decisions: &mut [Decision], policy: &Policy, whole: Option<&str>) -> u64 {
     let Some(limit_mib) = policy.delete_oldest_over_mb else { return 0 };
     let limit = limit_mib.saturating_mul(1 << 20);
     let mut sum = bytes(decisions.iter().filter(|decision| decision.keep));
     let mut deleted = 0;
     for decision in decisions.iter_mut().rev() {
-        let protected = matches!(decision.reason, Reason::Newest | Reason::Future);
+        let protected =
+            matches!(decision.reason, Reason::Newest | Reason::Future) || whole == Some(decision.key.as_str());
         if sum > limit && decision.keep && !protected {
             decision.keep = false;
             decision.reason = Reason::OverSizeLimit { limit_mib };
@@ -211,7 +251,7 @@ fn warnings(decisions: &[Decision], policy: &Policy, now: Timestamp, over_limit:
         let kept = bytes(decisions.iter().filter(|decision| decision.keep));
         if kept > limit.saturating_mul(1 << 20) {
             warnings.push(format!(
-                "{kept} bytes stay though the size limit is {limit} MiB: the newest backup and those of the future are never deleted"
+                "{kept} bytes stay though the size limit is {limit} MiB: the newest backup, the newest that was verified whole and those of the future are never deleted"
             ));
         }
     }

@@ -8,12 +8,15 @@
 //! - `write` waits while the parts in flight are as many as the configuration allows, so memory stays bounded.
 //! - The first error of an upload is the one that is returned; a failing abort is logged and never hides it.
 //! - Reads name the version that they mean (`etag`), so that an object replaced between two reads is told.
+//! - Notes beside an object change neither its bytes nor its version, are no objects themselves, and go with it. A store
+//!   may have no place for them; it says so, and that is no failure.
 
 pub mod local;
 pub mod memory;
 mod parts;
 pub mod s3;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,6 +67,9 @@ pub struct Stored {
     pub checksum: Option<String>,
 }
 
+/// What was noted beside an object, by name.
+pub type Notes = BTreeMap<String, String>;
+
 /// What bounds an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadLimits {
@@ -106,6 +112,17 @@ pub trait Store: Debug + Send + Sync {
 
     /// Aborts uploads under `prefix` that were begun before `before` and never completed; returns how many.
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64>;
+
+    /// What was noted beside an object; an object that is gone has no notes. `None`: the store has no place for notes.
+    async fn notes(&self, _key: &str) -> Result<Option<Notes>> {
+        Ok(None)
+    }
+
+    /// Notes `value` under `name` beside an object, in place of what was noted under this name; other notes stay. False:
+    /// the store has no place for notes. Both are short and plain: see [`check_note`].
+    async fn note(&self, _key: &str, _name: &str, _value: &str) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// An object that is being written.
@@ -151,6 +168,16 @@ fn already_exists(disk: &str, key: &str) -> Error {
 
 fn not_found(disk: &str, key: &str) -> Error {
     Error::new(Class::NotFound, format!("there is no {key:?} on disk {disk}"))
+}
+
+/// Notes must fit where a store keeps them: S3's tags have 128 and 256 characters of this alphabet at most
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>; the name gets a prefix there).
+pub fn check_note(name: &str, value: &str) -> Result<()> {
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " +-=._:/@".contains(c));
+    if plain(name) && plain(value) && (1..=100).contains(&name.len()) && value.len() <= 256 {
+        return Ok(());
+    }
+    Err(Error::bug(format!("{name:?} = {value:?} cannot be noted beside an object")))
 }
 
 /// The last comparison before an object becomes visible.

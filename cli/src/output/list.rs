@@ -49,13 +49,25 @@ fn row(backup: &BackupLine) -> Vec<String> {
             names.join(", ")
         }),
         backup.encrypted.map_or_else(unknown, |encrypted| if encrypted { "AES-256".into() } else { "NO".into() }),
-        clean(&backup.verified),
+        verified(backup),
     ]
+}
+
+/// What its last whole reading found, and what is wrong with its end now.
+fn verified(backup: &BackupLine) -> String {
+    let end = clean(&backup.verified);
+    match &backup.proof {
+        Some(proof) if !proof.whole && end == "tail" => format!("DAMAGED since {:.0}", proof.at),
+        Some(proof) if !proof.whole => format!("DAMAGED since {:.0}: {end}", proof.at),
+        Some(proof) if end == "tail" => format!("whole on {:.0}", proof.at),
+        Some(proof) => format!("{end}; was whole on {:.0}", proof.at),
+        None => end,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use nightvault_core::report::DiskList;
+    use nightvault_core::report::{DiskList, ProofReport};
 
     use super::*;
 
@@ -69,6 +81,7 @@ mod tests {
             sources: Some(vec!["clinic".into(), "d\nocs".into()]),
             encrypted: Some(true),
             verified: "tail".into(),
+            proof: None,
         };
         let unread = BackupLine { sources: None, encrypted: None, verified: "wrong password".into(), ..line.clone() };
         let plain = BackupLine { encrypted: Some(false), ..line.clone() };
@@ -96,5 +109,17 @@ mod tests {
              disk nas: cannot be listed: no such folder\n"
         );
         assert_eq!(judge(&report).unwrap().to_string(), "not every disk could be listed: nas");
+
+        let mut line = report.disks[0].backups[0].clone();
+        let at = "2024-01-16T03:00:00Z".parse().unwrap();
+        for (whole, end, told) in [
+            (true, "tail", "whole on 2024-01-16T03:00:00Z"),
+            (true, "wrong password", "wrong password; was whole on 2024-01-16T03:00:00Z"),
+            (false, "tail", "DAMAGED since 2024-01-16T03:00:00Z"),
+            (false, "cut", "DAMAGED since 2024-01-16T03:00:00Z: cut"),
+        ] {
+            (line.proof, line.verified) = (Some(ProofReport { whole, at }), end.into());
+            assert_eq!(row(&line)[5], told);
+        }
     }
 }

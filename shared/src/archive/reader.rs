@@ -10,6 +10,7 @@ pub(crate) mod blocks;
 mod check;
 mod entry;
 mod open;
+mod password;
 mod scan;
 
 use std::io::Write;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::archive::manifest::Manifest;
+use crate::archive::manifest::{IndexEntry, Manifest};
 use crate::progress::Progress;
 use crate::secret::Secret;
 use crate::store::{Object, Store};
@@ -37,6 +38,8 @@ pub struct Tail {
     pub entries: u64,
     /// Whether every entry is AES-256 (AE-2). Directories, which hold nothing, are not counted.
     pub encrypted: bool,
+    /// Bytes that were fetched from the store for it.
+    pub bytes_read: u64,
 }
 
 /// What reading every byte of an archive tells.
@@ -77,11 +80,58 @@ pub async fn verify(
     check_size(&store, object).await?;
     let blocks = Blocks::new(store, object.clone(), Access::Scan);
     let password = password.clone();
-    let (sender, mut current) = mpsc::channel(16);
+    let (sender, mut steps) = mpsc::channel(16);
     let reading = spawn_blocking(move || scan::verify(Opened::open(blocks, &password)?, &password, &sender));
-    while let Some(name) = current.recv().await {
-        progress.set_current(format!("verifying {name}"));
+    while let Some(step) = steps.recv().await {
+        match step {
+            Step::Entry(name) => progress.set_current(format!("verifying {name}")),
+            Step::Bytes(bytes) => progress.add_raw_bytes(bytes),
+        }
     }
+    joined(reading.await)
+}
+
+/// How far a reading is.
+pub(crate) enum Step {
+    /// This entry is begun.
+    Entry(String),
+    /// So many bytes more of its contents were read and checked.
+    Bytes(u64),
+}
+
+/// Takes entries out of an archive; it is called on a thread that may block.
+pub(crate) trait Unpacker: Send + 'static {
+    /// Is told what the authenticated manifest and index say; returns the numbers of the entries to read, going up.
+    fn plan(&mut self, manifest: &Manifest, index: &[IndexEntry]) -> Result<Vec<usize>>;
+    /// An entry is begun; `entry` comes without its pieces.
+    fn begin(&mut self, entry: &IndexEntry) -> Result<()>;
+    /// The next bytes of its contents; their digest has matched.
+    fn piece(&mut self, bytes: &[u8]) -> Result<()>;
+    /// All of the entry was read, its authentication code and digest have matched.
+    fn end(&mut self, entry: &IndexEntry) -> Result<()>;
+}
+
+/// Opens the archive once and hands the entries that the unpacker asks for to it, in the order of the archive. Returns it,
+/// with the bytes that were fetched and how it ended, which is an error of the archive, the store or the unpacker.
+///
+/// # Errors
+/// The reading thread ended early, which takes the unpacker with it.
+pub(crate) async fn unpack<U: Unpacker>(
+    store: Arc<dyn Store>,
+    object: &Object,
+    password: &Secret,
+    mut unpacker: U,
+) -> Result<(U, u64, Result<()>)> {
+    if let Err(error) = check_size(&store, object).await {
+        return Ok((unpacker, 0, Err(error)));
+    }
+    let blocks = Blocks::new(store, object.clone(), Access::Scan);
+    let password = password.clone();
+    let reading = spawn_blocking(move || {
+        let opened = Opened::open(Arc::clone(&blocks), &password);
+        let result = opened.and_then(|archive| scan::unpack(archive, &password, &mut unpacker));
+        Ok((unpacker, blocks.asked(), result))
+    });
     joined(reading.await)
 }
 

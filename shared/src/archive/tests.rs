@@ -96,7 +96,7 @@ fn given(name: &str, mode: u32, contents: &[u8]) -> Given {
 }
 
 /// A manifest of nothing, for the run of [`KEY`].
-fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     let date: Timestamp = "2024-01-15T02:00:00Z".parse().unwrap();
     Manifest {
         format_version: 0,

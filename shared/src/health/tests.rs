@@ -8,7 +8,7 @@ fn now() -> Timestamp {
 
 fn backup(hours_ago: i64, size: u64) -> Candidate {
     let date = now() - hours_ago.hours();
-    Candidate { key: format!("clinic/{date}"), date, size }
+    Candidate { key: format!("clinic/{date}"), date, size, verdict: None }
 }
 
 fn tail_of(backup: &Candidate) -> TailFacts {
@@ -254,7 +254,7 @@ fn the_facts_of_a_tail_are_those_of_its_manifest() {
                     "problems": [problem, problem] }],
         "compression": "deflate", "piece_bytes": 1, "index": { "entries": 1, "bytes": 1, "sha256": "" }
     });
-    let tail = Tail { manifest: serde_json::from_value(manifest).unwrap(), entries: 7, encrypted: true };
+    let tail = Tail { manifest: serde_json::from_value(manifest).unwrap(), entries: 7, encrypted: true, bytes_read: 0 };
     let expected = TailFacts {
         key: "clinic/x.zip".into(),
         date: "2026-06-30T02:00:00Z".parse().unwrap(),

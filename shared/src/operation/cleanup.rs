@@ -97,6 +97,7 @@ async fn clean_disk(
             return Ok(());
         }
         refuse_while_backups_fail(&plan, now, environment)?;
+        refuse_while_the_newest_is_damaged(&plan)?;
         context.unless_stopped(apply(&plan, &**store, &mut report)).await?;
         let folder = format!("{}/", environment.config().name);
         let stale = store.abort_stale(&folder, now - STALE_UPLOAD_AGE);
@@ -126,7 +127,11 @@ async fn plan_disk(
 ) -> Result<Plan> {
     let config = environment.config();
     let catalog = catalog::read(store, &config.name, &config.filename_prefix, &config.timezone).await?;
-    let candidates: Vec<Candidate> = catalog.backups.iter().map(Candidate::from).collect();
+    let proofs = catalog::proofs(store, &catalog.backups).await.map_err(|error| {
+        error.context("nothing is deleted as long as nobody can tell which backups were verified whole")
+    })?;
+    let with_proof = |(backup, proof)| Candidate::from(backup).with_proof(proof);
+    let candidates: Vec<Candidate> = catalog.backups.iter().zip(proofs).map(with_proof).collect();
     let plan = retention::plan(&candidates, &config.retention, now, &config.timezone);
     report.decisions = plan.decisions.iter().map(DecisionReport::from).collect();
     report.kept_bytes = plan.keep_bytes();
@@ -150,6 +155,14 @@ async fn apply(plan: &Plan, store: &dyn Store, report: &mut DiskCleanup) -> Resu
         }
     }
     Ok(())
+}
+
+/// While the newest backup of which anything is known is damaged, the older ones may be all there is.
+fn refuse_while_the_newest_is_damaged(plan: &Plan) -> Result<()> {
+    let Some(damaged) = &plan.held_by else { return Ok(()) };
+    Err(Error::new(Class::Unhealthy, format!("nothing is deleted while {damaged} is known to be damaged")).hint(
+        "Make a new backup and verify it (`nightvault run`, then `nightvault verify`); cleanup goes on after that.",
+    ))
 }
 
 /// When no backup was made for longer than all backups are kept, something is broken, and the old ones are what is left.

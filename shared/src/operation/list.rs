@@ -11,7 +11,7 @@ use crate::catalog::{self, Backup};
 use crate::environment::Environment;
 use crate::operation::backup::pick;
 use crate::operation::{Context, Event};
-use crate::report::{BackupLine, DiskList, ListReport};
+use crate::report::{BackupLine, DiskList, ListReport, ProofReport};
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -69,7 +69,17 @@ async fn line(store: &Arc<dyn Store>, backup: &Backup, password: Option<&Secret>
         sources: None,
         encrypted: None,
         verified: "not read: no password".to_owned(),
+        proof: None,
     };
+    // What is noted is told where it can be read; that it cannot is no fault of the backup.
+    match catalog::proof(&**store, &backup.object).await {
+        Ok(proof) => line.proof = proof.map(ProofReport::from),
+        Err(error) => tracing::warn!(
+            disk = store.disk(),
+            error = error.chain(),
+            "what the last verification found cannot be read"
+        ),
+    }
     let Some(password) = password else { return line };
     match reader::read_tail(store.clone(), &backup.object, password).await {
         Ok(tail) => {

@@ -35,6 +35,10 @@ pub enum Reason {
     Newest,
     /// Stays: its date lies in the future, so no rule can judge it.
     Future,
+    /// Stays: no backup that was verified whole is newer.
+    NewestWhole,
+    /// Stays: the newest backup of whose contents anything is known is damaged.
+    HeldForDamage,
     /// Stays: younger than this many days.
     WithinDays(u32),
     /// Stays: the newest of its slot.
@@ -66,6 +70,8 @@ impl fmt::Display for Reason {
         match self {
             Reason::Newest => write!(f, "the newest backup is never deleted"),
             Reason::Future => write!(f, "dated in the future; no rule is applied to it"),
+            Reason::NewestWhole => write!(f, "the newest backup that was verified whole is never deleted"),
+            Reason::HeldForDamage => write!(f, "nothing is deleted while a newer backup is known to be damaged"),
             Reason::WithinDays(1) => write!(f, "all backups of the last day are kept"),
             Reason::WithinDays(days) => write!(f, "all backups of the last {days} days are kept"),
             Reason::NewestOfSlot(slot) => write!(f, "newest of its {slot}"),

@@ -26,7 +26,7 @@
 
 mod filter;
 mod listing;
-mod names;
+pub(crate) mod names;
 mod read;
 #[cfg(test)]
 mod tests;

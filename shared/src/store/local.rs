@@ -2,7 +2,8 @@
 //!
 //! An upload is a hidden file beside its place (`.<name>.<random>.nightvault-upload`, mode 0600), synced, then renamed
 //! without replacing, and the directory is synced: a file that has the key's name is whole, whatever is killed or
-//! unplugged. What a killed process leaves is never listed, and `abort_stale` removes it.
+//! unplugged. What a killed process leaves is never listed, and `abort_stale` removes it. Notes are a hidden file beside
+//! the object too (`.<name>.nightvault-notes.json`).
 //!
 //! Symbolic links below the directory are not followed, and keys that would leave it are refused. The directory itself
 //! is made by `probe` and `create`; `list` of one that is missing is an error, because a disk that is not mounted must
@@ -10,6 +11,7 @@
 
 mod files;
 mod keys;
+mod notes;
 mod upload;
 
 use std::ops::Range;
@@ -20,7 +22,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use self::upload::LocalUpload;
-use super::{Object, Store, Upload, already_exists};
+use super::{Notes, Object, Store, Upload, already_exists, check_note};
 use crate::{Error, Result};
 
 /// Archives in a directory.
@@ -93,12 +95,28 @@ impl Store for LocalStore {
 
     async fn delete(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
-        self.blocking(move |store| files::delete(&store.root, &path)).await
+        self.blocking(move |store| {
+            files::delete(&store.root, &path)?;
+            files::delete(&store.root, &keys::notes_beside(&path))
+        })
+        .await
     }
 
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         let prefix = prefix.to_owned();
         self.blocking(move |store| files::remove_stale(&store.root, &prefix, before)).await
+    }
+
+    async fn notes(&self, key: &str) -> Result<Option<Notes>> {
+        let path = self.path(key)?;
+        self.blocking(move |store| notes::read(&store.root, &path)).await.map(Some)
+    }
+
+    async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
+        check_note(name, value)?;
+        let (key, path, name, value) = (key.to_owned(), self.path(key)?, name.to_owned(), value.to_owned());
+        self.blocking(move |store| notes::write(store, &key, &path, name, value)).await?;
+        Ok(true)
     }
 }
 

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 
-use super::{Object, Review, Store, Stored, Upload};
-use super::{already_exists, check_range, check_review, check_version, not_found};
+use super::{Notes, Object, Review, Store, Stored, Upload};
+use super::{already_exists, check_note, check_range, check_review, check_version, not_found};
 use crate::{Class, Error, Result};
 
 /// A store whose objects live as long as the process. A clone is the same store.
@@ -28,6 +28,7 @@ struct State {
     next: u64,
     objects: BTreeMap<String, (Object, Bytes)>,
     uploads: BTreeMap<u64, Begun>,
+    notes: BTreeMap<String, Notes>,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,13 @@ struct Begun {
 impl MemoryStore {
     /// An empty store; its time is the Unix epoch until [`MemoryStore::set_now`].
     pub fn new(name: impl Into<String>) -> Self {
-        let state = State { now: Timestamp::UNIX_EPOCH, next: 1, objects: BTreeMap::new(), uploads: BTreeMap::new() };
+        let state = State {
+            now: Timestamp::UNIX_EPOCH,
+            next: 1,
+            objects: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        };
         Self { disk: name.into(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -98,7 +105,9 @@ impl Store for MemoryStore {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        self.state().objects.remove(key);
+        let mut state = self.state();
+        state.objects.remove(key);
+        state.notes.remove(key);
         Ok(())
     }
 
@@ -107,6 +116,20 @@ impl Store for MemoryStore {
         let begun = state.uploads.len();
         state.uploads.retain(|_, begun| !(begun.key.starts_with(prefix) && begun.at < before));
         Ok((begun - state.uploads.len()) as u64)
+    }
+
+    async fn notes(&self, key: &str) -> Result<Option<Notes>> {
+        Ok(Some(self.state().notes.get(key).cloned().unwrap_or_default()))
+    }
+
+    async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
+        check_note(name, value)?;
+        let mut state = self.state();
+        if !state.objects.contains_key(key) {
+            return Err(not_found(&self.disk, key));
+        }
+        state.notes.entry(key.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+        Ok(true)
     }
 }
 

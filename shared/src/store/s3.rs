@@ -7,6 +7,7 @@
 //!   condition that the key does not exist (`upload`). Every object carries a random mark in its metadata: when an answer
 //!   is lost, the mark decides whether the object that is there is ours.
 //! - **Reads** name the version (If-Match), are measured, and go on where a connection broke off.
+//! - **Notes** are tags of the object (`nightvault-<name>`); other tags stay (`tags`).
 //! - **Deletes** take exactly one key. In a versioned bucket S3 then hides the object behind a delete marker: it is gone
 //!   for every operation of Nightvault, and is paid for until the bucket's lifecycle rule removes old versions.
 //! - **Listings** are read to their last page and sorted here. `encoding-type=url` is not asked for, because stores
@@ -16,6 +17,7 @@ mod client;
 mod completion;
 mod fault;
 mod sums;
+mod tags;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -34,7 +36,7 @@ use jiff::Timestamp;
 use self::fault::{Fault, Place};
 use self::upload::S3Upload;
 use super::parts::Parts;
-use super::{Object, Store, Upload, UploadLimits, already_exists, check_range, not_found, replaced};
+use super::{Notes, Object, Store, Upload, UploadLimits, already_exists, check_note, check_range, not_found, replaced};
 use crate::config::types::S3Config;
 use crate::{Class, Error, Result};
 
@@ -284,6 +286,15 @@ impl Store for S3Store {
             }
             (key_marker, id_marker) = next;
         }
+    }
+
+    async fn notes(&self, key: &str) -> Result<Option<Notes>> {
+        tags::notes(self, key).await
+    }
+
+    async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
+        check_note(name, value)?;
+        tags::note(self, key, name, value).await
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -45,6 +46,8 @@ pub(crate) struct Blocks {
     runtime: Handle,
     access: Access,
     state: Mutex<State>,
+    /// Bytes that the store was asked for.
+    asked: AtomicU64,
 }
 
 #[derive(Default)]
@@ -58,7 +61,14 @@ struct State {
 impl Blocks {
     /// Blocks of `object`. Call it within the runtime that the store needs.
     pub(crate) fn new(store: Arc<dyn Store>, object: Object, access: Access) -> Arc<Self> {
-        Arc::new(Self { store, object, runtime: Handle::current(), access, state: Mutex::default() })
+        Arc::new(Self {
+            store,
+            object,
+            runtime: Handle::current(),
+            access,
+            state: Mutex::default(),
+            asked: AtomicU64::new(0),
+        })
     }
 
     /// Bytes of the object.
@@ -69,6 +79,11 @@ impl Blocks {
     /// The object's key.
     pub(crate) fn key(&self) -> &str {
         &self.object.key
+    }
+
+    /// Bytes that the store was asked for so far, those of repeated and vain reads too.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// What the store answered when it failed; the `zip` crate's own error says less.
@@ -148,6 +163,7 @@ impl Blocks {
     fn spawn(&self, range: Range<u64>) -> JoinHandle<Result<Bytes>> {
         let (store, object) = (Arc::clone(&self.store), self.object.clone());
         let len = range.end - range.start;
+        self.asked.fetch_add(len, Ordering::Relaxed);
         self.runtime.spawn(async move {
             let bytes = store.read(&object.key, range, object.etag.as_deref()).await?;
             if bytes.len() as u64 == len {

@@ -8,6 +8,8 @@ use crate::{Error, Result};
 
 use super::blocks::Blocks;
 
+/// A piece is held in memory while it is checked; longer ones than this no version of the format has.
+const LONGEST_PIECE: u64 = 64 << 20;
 const TYPE_BITS: u32 = 0o170_000;
 const SYMLINK: u32 = 0o120_000;
 
@@ -84,6 +86,9 @@ pub(crate) fn manifest_against_index(manifest: &Manifest, index: &[IndexEntry]) 
     if manifest.index.entries != index.len() as u64 {
         let message = format!("the index has {} entries, the manifest says {}", index.len(), manifest.index.entries);
         return Err(Error::corrupt(message));
+    }
+    if manifest.piece_bytes > LONGEST_PIECE {
+        return Err(Error::corrupt(format!("the manifest says that pieces have {} bytes", manifest.piece_bytes)));
     }
     let by_name: HashMap<&str, &IndexEntry> = index.iter().map(|entry| (entry.name.as_str(), entry)).collect();
     let mut claimed = HashSet::new();

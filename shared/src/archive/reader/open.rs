@@ -17,7 +17,7 @@ use crate::source::hex;
 use crate::{Class, Error, Result};
 
 use super::blocks::{BlockReader, Blocks};
-use super::check;
+use super::{check, password};
 
 /// The longest manifest that is read into memory. One with 100,000 tables is a tenth of it.
 const MANIFEST_LIMIT: u64 = 256 << 20;
@@ -55,10 +55,15 @@ impl Opened {
             .map_err(|e| zip_error(&blocks, "the central directory", e))?;
         let last = check_directory(&zip, end)?;
 
-        let text = read_entry(&mut zip, &blocks, password, last, MANIFEST_ENTRY, MANIFEST_LIMIT, false)?;
+        let text = match read_entry(&mut zip, &blocks, password, last, MANIFEST_ENTRY, MANIFEST_LIMIT) {
+            Err(error) if error.class() == Class::Corrupt => {
+                return Err(password::judge(&mut zip, &blocks, password, last, error));
+            }
+            read => read?,
+        };
         let manifest = parse_manifest(&text, blocks.key())?;
         let reference = &manifest.index;
-        let index_text = read_entry(&mut zip, &blocks, password, last - 1, INDEX_ENTRY, reference.bytes, true)?;
+        let index_text = read_entry(&mut zip, &blocks, password, last - 1, INDEX_ENTRY, reference.bytes)?;
         if index_text.len() as u64 != reference.bytes || hex(&Sha256::digest(&index_text)) != reference.sha256 {
             return Err(Error::corrupt("the index is not the one that the manifest vouches for"));
         }
@@ -92,6 +97,7 @@ impl Opened {
             entries: self.records.len() as u64,
             // Nothing else gets past the comparison of the central directory with our own records.
             encrypted: true,
+            bytes_read: self.blocks.asked(),
         }
     }
 
@@ -161,15 +167,14 @@ fn parse_manifest(text: &[u8], key: &str) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Reads a small entry whole. `proven`: the password has opened an entry of this archive already.
-fn read_entry(
+/// Reads a small entry whole.
+pub(super) fn read_entry(
     zip: &mut ZipArchive<BlockReader>,
     blocks: &Blocks,
     password: &Secret,
     number: usize,
     name: &str,
     limit: u64,
-    proven: bool,
 ) -> Result<Vec<u8>> {
     let found = zip.by_index_data(number).map_err(|e| zip_error(blocks, name, e))?;
     if !found.encrypted() {
@@ -188,21 +193,7 @@ fn read_entry(
     match read {
         Ok(()) if bytes.len() as u64 <= limit => Ok(bytes),
         Ok(()) => Err(Error::corrupt(format!("{name} is longer than it can be"))),
-        Err(error) => Err(if proven { zip_error(blocks, name, error) } else { unproven(blocks, name, error) }),
-    }
-}
-
-/// The first entry that is opened cannot tell a wrong password from damaged bytes.
-fn unproven(blocks: &Blocks, name: &str, error: ZipError) -> Error {
-    let hint =
-        "Check the password that was in use when the backup was made; if it is the right one, the archive is damaged.";
-    match error {
-        ZipError::InvalidPassword => Error::new(Class::WrongPassword, "wrong password or damaged archive").hint(hint),
-        // One wrong password in 65,536 passes the verifier and fails here.
-        error => match zip_error(blocks, name, error) {
-            error if error.class() == Class::Corrupt => error.context("wrong password or damaged archive").hint(hint),
-            error => error,
-        },
+        Err(error) => Err(zip_error(blocks, name, error)),
     }
 }
 

@@ -8,23 +8,28 @@ use zip::ZipReadOptions;
 
 use crate::archive::Verified;
 use crate::archive::container::Record;
-use crate::archive::manifest::{Piece, TableManifest};
+use crate::archive::manifest::{IndexEntry, Piece, TableManifest};
 use crate::secret::Secret;
 use crate::source::hex;
 use crate::{Class, Error, Result};
 
 use super::check::{DESCRIPTOR_FIELDS, LOCAL_FIELDS, compare};
 use super::open::{Opened, zip_error};
+use super::{Step, Unpacker};
 
-/// Reads and checks every byte of the archive. `current` is told the name of each entry; nobody need listen.
-pub(crate) fn verify(mut archive: Opened, password: &Secret, current: &mpsc::Sender<String>) -> Result<Verified> {
+/// Reads and checks every byte of the archive. `steps` is told how far it is; nobody need listen.
+pub(crate) fn verify(mut archive: Opened, password: &Secret, steps: &mpsc::Sender<Step>) -> Result<Verified> {
     let key = archive.blocks.key().to_owned();
     let mut raw_bytes = 0;
     for number in 0..archive.records.len() {
-        drop(current.blocking_send(archive.records[number].name.clone()));
+        drop(steps.blocking_send(Step::Entry(archive.records[number].name.clone())));
         // Index and manifest, the last two, were read whole and authenticated when the archive was opened.
         if number < archive.index.len() {
-            read_entry(&mut archive, number, password, &mut |_| Ok(())).map_err(|e| e.context(&key))?;
+            let mut count = |piece: &mut Vec<u8>| {
+                drop(steps.blocking_send(Step::Bytes(piece.len() as u64)));
+                Ok(())
+            };
+            read_entry(&mut archive, number, password, &mut count).map_err(|e| e.context(&key))?;
         }
         check_headers(&archive, &archive.records[number]).map_err(|e| e.context(&key))?;
         raw_bytes += archive.records[number].raw;
@@ -50,6 +55,31 @@ pub(crate) fn extract(
         pieces.blocking_send(std::mem::take(piece)).map_err(gone)
     };
     read_entry(&mut archive, number, password, &mut hand_on).map_err(|e| e.context(&key))
+}
+
+/// Reads the entries that `unpacker` asks for and hands on each piece once its digest matched.
+pub(crate) fn unpack(mut archive: Opened, password: &Secret, unpacker: &mut impl Unpacker) -> Result<()> {
+    let key = archive.blocks.key().to_owned();
+    for number in unpacker.plan(&archive.manifest, &archive.index)? {
+        let of = &archive.index[number];
+        let entry = IndexEntry { name: of.name.clone(), sha256: of.sha256.clone(), pieces: Vec::new(), ..*of };
+        unpacker.begin(&entry)?;
+        let mut failed = None;
+        let mut hand_on = |piece: &mut Vec<u8>| {
+            unpacker.piece(piece).map_err(|error| {
+                failed = Some(error);
+                Error::bug("the unpacker failed, and says so itself")
+            })
+        };
+        let read = read_entry(&mut archive, number, password, &mut hand_on);
+        // What the unpacker says is not about the archive.
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        read.and_then(|()| check_headers(&archive, &archive.records[number])).map_err(|e| e.context(&key))?;
+        unpacker.end(&entry)?;
+    }
+    Ok(())
 }
 
 /// Reads the entry `number` of the index piece by piece, and checks all its digests and its authentication code.

@@ -150,7 +150,7 @@ async fn a_wrong_password_is_told_even_when_its_verifier_is_right() {
     let wrong = Secret::new("another password that is long enough");
     let error = read_tail(one, &object, &wrong).await.unwrap_err();
     assert_eq!(error.class(), Class::WrongPassword);
-    assert_eq!(error.to_string(), format!("{KEY}: wrong password or damaged archive"));
+    assert_eq!(error.to_string(), format!("{KEY}: wrong password: it opens no entry that was tried"));
 
     // What one wrong password in 65,536 meets: its verifier, here put in on purpose.
     let manifest = data(records(&bytes).await.last().unwrap());
@@ -159,8 +159,12 @@ async fn a_wrong_password_is_told_even_when_its_verifier_is_right() {
     bytes[manifest.start..manifest.start + prefix.len()].copy_from_slice(&prefix);
     let (colliding, object) = store(&bytes);
     let error = read_tail(colliding, &object, &wrong).await.unwrap_err();
+    assert_eq!(error.class(), Class::WrongPassword, "{error:?}");
+    // The right password meets the same damage.
+    let (damaged, object) = store(&bytes);
+    let error = read_tail(damaged, &object, &password()).await.unwrap_err();
     assert_eq!(error.class(), Class::Corrupt);
-    assert!(error.to_string().contains("wrong password or damaged archive"), "{error}");
+    assert!(error.to_string().contains("damaged, and the password is the right one"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,26 +39,30 @@ fn is_escape(name: &[u8]) -> bool {
     matches!(name, [b'%', b'{', high, low, b'}', ..] if hex(*high) && hex(*low))
 }
 
+/// The bytes that `escape` was given, as `doc/format.md` describes it.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let (bytes, mut name, mut at) = (text.as_bytes(), Vec::new(), 0);
+    while at < bytes.len() {
+        let escaped = is_escape(&bytes[at..]).then(|| std::str::from_utf8(&bytes[at + 2..at + 4]).ok()).flatten();
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                name.push(byte);
+                at += 5;
+            }
+            None => {
+                name.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The way back, as `shared/doc/format.md` describes it.
-    fn unescape(text: &str) -> Vec<u8> {
-        let (bytes, mut name, mut at) = (text.as_bytes(), Vec::new(), 0);
-        while at < bytes.len() {
-            if is_escape(&bytes[at..]) {
-                name.push(u8::from_str_radix(&text[at + 2..at + 4], 16).unwrap());
-                at += 5;
-            } else {
-                name.push(bytes[at]);
-                at += 1;
-            }
-        }
-        name
-    }
 
     #[test]
     fn ordinary_names_stay_as_they_are() {

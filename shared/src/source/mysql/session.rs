@@ -238,20 +238,15 @@ impl Session {
         raw_sql(AssertSqlSafe(sql)).fetch(&mut self.connection)
     }
 
-<<<<<<< HEAD
     /// The condition that a column of the catalogue names this database: once so that the server need not open all the
     /// others, and once to the byte, since catalogues compare without case.
-    pub(super) fn here(&self, column: &str) -> String {
+    pub(crate) fn here(&self, column: &str) -> String {
         let database = self.database_literal();
         format!("{column} = {database} AND BINARY {column} = {database}")
     }
 
     /// `'database'`.
-    pub(super) fn database_literal(&self) -> String {
-=======
-    /// `'database'`, for conditions on the catalogue.
     pub(crate) fn database_literal(&self) -> String {
->>>>>>> 10e279e (Restore MySQL, MariaDB and SQLite databases)
         literal(&self.database)
     }
 }

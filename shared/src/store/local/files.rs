@@ -78,7 +78,7 @@ pub(super) fn has_foreign_step(root: &Path, path: &Path) -> Result<bool> {
 }
 
 /// The metadata of a regular file that no symbolic link leads to.
-fn regular(root: &Path, path: &Path) -> Result<Option<Metadata>> {
+pub(super) fn regular(root: &Path, path: &Path) -> Result<Option<Metadata>> {
     if has_foreign_step(root, path)? {
         return Ok(None);
     }
@@ -149,7 +149,7 @@ pub(super) fn delete(root: &Path, path: &Path) -> Result<()> {
 pub(super) fn list(root: &Path, prefix: &str) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     walk(root, prefix, &mut |key, name, path, found| {
-        if key.starts_with(prefix) && keys::upload_of(name).is_none() {
+        if key.starts_with(prefix) && !keys::is_our_own(name) {
             objects.push(object(key, path, found)?);
         }
         Ok(())

@@ -6,6 +6,8 @@ use crate::{Error, Result};
 
 /// Ends the name of a file that is still being written.
 const UPLOAD: &str = ".nightvault-upload";
+/// Ends the name of the file that holds the notes beside an object.
+const NOTES: &str = ".nightvault-notes.json";
 
 /// The path of `key` below `root`; a key that could name anything else is refused.
 pub(super) fn path(disk: &str, root: &Path, key: &str) -> Result<PathBuf> {
@@ -24,8 +26,8 @@ pub(super) fn path(disk: &str, root: &Path, key: &str) -> Result<PathBuf> {
             _ => path.push(step),
         }
     }
-    if upload_of(key.rsplit('/').next().unwrap_or(key)).is_some() {
-        return Err(bad("the name is one of an upload in progress"));
+    if is_our_own(key.rsplit('/').next().unwrap_or(key)) {
+        return Err(bad("the name is one of an upload in progress, or of notes"));
     }
     Ok(path)
 }
@@ -39,6 +41,17 @@ pub(super) fn upload_affixes(name: &str) -> (String, &'static str) {
 pub(super) fn upload_of(name: &str) -> Option<&str> {
     let (name, _random) = name.strip_prefix('.')?.strip_suffix(UPLOAD)?.rsplit_once('.')?;
     Some(name)
+}
+
+/// Where the notes beside the object at `path` are.
+pub(super) fn notes_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().expect("a key's path ends in a name").to_string_lossy();
+    path.with_file_name(format!(".{name}{NOTES}"))
+}
+
+/// Whether a file of this name is no object but something beside one.
+pub(super) fn is_our_own(name: &str) -> bool {
+    upload_of(name).is_some() || name.strip_prefix('.').is_some_and(|name| name.ends_with(NOTES))
 }
 
 #[cfg(test)]
@@ -69,5 +82,13 @@ mod tests {
         assert!(path("local", Path::new("/vault"), &format!("clinic/{name}")).is_err());
         assert_eq!(upload_of("a.zip"), None);
         assert_eq!(upload_of(".hidden"), None);
+    }
+
+    #[test]
+    fn notes_stand_beside_their_object_and_are_no_key() {
+        let notes = notes_beside(Path::new("/vault/clinic/a.zip"));
+        assert_eq!(notes, Path::new("/vault/clinic/.a.zip.nightvault-notes.json"));
+        assert!(is_our_own(".a.zip.nightvault-notes.json") && !is_our_own("a.zip.nightvault-notes.json"));
+        assert!(path("local", Path::new("/vault"), "clinic/.a.zip.nightvault-notes.json").is_err());
     }
 }

@@ -1,0 +1,108 @@
+//! What verify found, as text.
+
+use nightvault_core::report::{VerifiedBackup, VerifyReport, VerifyVerdict};
+
+use super::human::{clean, duration, plural, size};
+
+pub(crate) fn text(report: &VerifyReport) -> String {
+    let mut text = String::new();
+    for disk in &report.disks {
+        let name = clean(&disk.disk);
+        for backup in &disk.backups {
+            text.push_str(&format!("disk {name}: {}\n", one(backup)));
+            if let Some(why) = &backup.not_recorded {
+                text.push_str(&format!("  not noted beside the backup: {}\n", clean(why)));
+            }
+        }
+        if let Some(error) = &disk.error {
+            text.push_str(&format!("disk {name}: nothing was verified: {}\n", clean(error)));
+        }
+        if disk.backups.len() > 1 {
+            let whole = disk.backups.iter().filter(|it| it.verdict == VerifyVerdict::Whole).count();
+            text.push_str(&format!("disk {name}: {whole} of {} backups are whole\n", disk.backups.len()));
+        }
+    }
+    text
+}
+
+fn one(backup: &VerifiedBackup) -> String {
+    let key = clean(&backup.key);
+    let error = clean(backup.error.as_deref().unwrap_or_default());
+    match backup.verdict {
+        VerifyVerdict::Whole => format!(
+            "{key} is whole: every byte was read ({} in {}), {} with {} in {} of dumps and files",
+            size(backup.size),
+            duration(backup.duration_ms),
+            plural(backup.entries, "entry", "entries"),
+            plural(backup.rows, "row", "rows"),
+            size(backup.raw_bytes),
+        ),
+        VerifyVerdict::Damaged => {
+            let since = backup.recorded.as_ref().map_or(String::new(), |proof| format!(" since {:.0}", proof.at));
+            format!("{key} is DAMAGED{since}: {error}")
+        }
+        VerifyVerdict::WrongPassword => format!("{key} was not verified, the PASSWORD is wrong: {error}"),
+        VerifyVerdict::NotRead => {
+            format!("{key} was NOT READ to its end, so nothing is known of it: {error}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nightvault_core::report::{DiskVerify, ProofReport};
+
+    use super::*;
+
+    #[test]
+    fn every_verdict_is_one_clear_sentence() {
+        let at = "2024-01-16T03:00:00Z".parse().unwrap();
+        let whole = VerifiedBackup {
+            key: "clinic/2024-01-15-02-00-00.zip".into(),
+            date: "2024-01-15T02:00:00Z".parse().unwrap(),
+            size: 700 << 20,
+            verdict: VerifyVerdict::Whole,
+            error: None,
+            entries: 14,
+            tables: 12,
+            rows: 1_234_567,
+            raw_bytes: 3 << 30,
+            bytes_read: 701 << 20,
+            duration_ms: 61_000,
+            recorded: Some(ProofReport { whole: true, at }),
+            not_recorded: None,
+        };
+        let damaged = VerifiedBackup {
+            verdict: VerifyVerdict::Damaged,
+            error: Some("\"files/a\u{7}\" is damaged".into()),
+            recorded: Some(ProofReport { whole: false, at }),
+            ..whole.clone()
+        };
+        let wrong = VerifiedBackup { verdict: VerifyVerdict::WrongPassword, recorded: None, ..damaged.clone() };
+        let unread = VerifiedBackup { verdict: VerifyVerdict::NotRead, error: Some("cut".into()), ..wrong.clone() };
+        let untold = VerifiedBackup { not_recorded: Some("no tags".into()), recorded: None, ..whole.clone() };
+        let report = VerifyReport {
+            name: "clinic".into(),
+            now: at,
+            whole: false,
+            disks: vec![
+                DiskVerify { disk: "s3".into(), backups: vec![whole, damaged, wrong, unread, untold], error: None },
+                DiskVerify { disk: "nas".into(), backups: vec![], error: Some("not mounted".into()) },
+            ],
+            duration_ms: 1,
+        };
+        let text = text(&report);
+        for line in [
+            "disk s3: clinic/2024-01-15-02-00-00.zip is whole: every byte was read (700.0 MiB in 1 min 1 s), 14 entries \
+             with 1,234,567 rows in 3.0 GiB of dumps and files\n",
+            "is DAMAGED since 2024-01-16T03:00:00Z: \"files/a\\u{7}\" is damaged\n",
+            "was not verified, the PASSWORD is wrong: ",
+            "was NOT READ to its end",
+            "  not noted beside the backup: no tags\n",
+            "disk s3: 2 of 5 backups are whole\n",
+            "disk nas: nothing was verified: not mounted\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What verify found.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ProofReport;
+
+/// What reading every byte of backups found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// `BACKUP_NAME`.
+    pub name: String,
+    /// When the verification began, UTC.
+    pub now: Timestamp,
+    /// True: every backup that was asked for was read whole, and every byte is what was written.
+    pub whole: bool,
+    /// One per disk.
+    pub disks: Vec<DiskVerify>,
+    /// Milliseconds from start to end.
+    pub duration_ms: u64,
+}
+
+/// The backups of one disk that were verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiskVerify {
+    /// The disk's name.
+    pub disk: String,
+    /// One per backup, newest first.
+    pub backups: Vec<VerifiedBackup>,
+    /// What kept the disk's backups from being found; `None` = nothing.
+    pub error: Option<String>,
+}
+
+/// One backup that was verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifiedBackup {
+    /// Its key.
+    pub key: String,
+    /// Its date.
+    pub date: Timestamp,
+    /// Bytes of the archive.
+    pub size: u64,
+    /// What was found.
+    pub verdict: VerifyVerdict,
+    /// What is wrong, in words; `None` = nothing.
+    pub error: Option<String>,
+    /// Entries whose contents were read and matched, manifest and index included; 0 when it is not whole.
+    pub entries: u64,
+    /// Tables whose sections of the dumps matched their digests.
+    pub tables: u64,
+    /// Rows of these tables, as the manifest counts them.
+    pub rows: u64,
+    /// Bytes of the entries' contents.
+    pub raw_bytes: u64,
+    /// Bytes that were fetched from the store.
+    pub bytes_read: u64,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// What stands noted beside the backup now; `None` = nothing was noted.
+    pub recorded: Option<ProofReport>,
+    /// Why the verdict was not noted; `None` = it was, or there was none to note.
+    pub not_recorded: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyVerdict {
+    /// Every byte was read, and is what was written.
+    Whole,
+    /// At least one is not.
+    Damaged,
+    /// The password opens nothing in it; whether it is whole, nobody can tell.
+    WrongPassword,
+    /// It could not be read to its end; nothing is known.
+    NotRead,
+}
