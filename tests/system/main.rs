@@ -14,6 +14,7 @@ mod night;
 mod notify;
 mod postgres;
 mod restore;
+mod runbook;
 mod secrets;
 mod sqlite;
 mod stores;

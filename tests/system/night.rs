@@ -18,13 +18,13 @@ pub(crate) fn postgres_url(database: &postgres::Scratch) -> String {
     format!("postgres://postgres@127.0.0.1:{}/{}", postgres::port(), database.name)
 }
 
-fn mariadb_url(database: &mariadb::Scratch) -> String {
+pub(crate) fn mariadb_url(database: &mariadb::Scratch) -> String {
     let password = "night%40vault%3A%2F%23%3F%25%20%C3%A9";
     format!("mariadb://nightvault:{password}@127.0.0.1:{}/{}", given("TEST_MARIADB_PORT"), database.name())
 }
 
 /// Adds the bucket as the disk `s3`.
-fn use_bucket(nightvault: &mut Nightvault, bucket: &Bucket) {
+pub(crate) fn use_bucket(nightvault: &mut Nightvault, bucket: &Bucket) {
     nightvault
         .set("AWS_BUCKET", &bucket.name)
         .set("AWS_ENDPOINT", &bucket.endpoint)
@@ -35,7 +35,7 @@ fn use_bucket(nightvault: &mut Nightvault, bucket: &Bucket) {
 }
 
 /// A small SQLite database; returns its path.
-fn sqlite_clinic(folder: &Path) -> String {
+pub(crate) fn sqlite_clinic(folder: &Path) -> String {
     let path = folder.join("registry.sqlite");
     let sql = "PRAGMA user_version = 7;
         CREATE TABLE patient (id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
@@ -45,7 +45,7 @@ fn sqlite_clinic(folder: &Path) -> String {
 }
 
 /// A folder of files, one of them with an awkward name; returns `name=path`.
-fn documents(folder: &Path) -> String {
+pub(crate) fn documents(folder: &Path) -> String {
     let root = folder.join("uploads");
     std::fs::create_dir_all(root.join("x-rays/2024")).unwrap();
     std::fs::write(root.join("x-rays/2024/röntgen 1.txt"), "no fracture").unwrap();
