@@ -30,4 +30,4 @@ INSERT INTO users (tenant_id, mail, country)
   SELECT ELT(1 + seq % 3, 1, 42, 43), CONCAT('u', seq, '@example.org'), 'de' FROM seq_1_to_30;
 INSERT INTO patients (tenant_id, name, note)
   SELECT ELT(1 + seq % 3, 1, 42, 43), CONCAT('Patient ', seq), IF(seq % 2, NULL, 'tab\tline\nback\\slash "quote"') FROM seq_1_to_300;
-INSERT INTO appointments (patient_id, at) SELECT id, '2024-01-01 00:00:00' + INTERVAL id HOUR FROM patients;
+INSERT INTO appointments (patient_id, at) SELECT id, '2024-01-01 00:00:00' + INTERVAL id HOUR FROM patients ORDER BY id;

@@ -28,4 +28,4 @@ INSERT INTO public.users (tenant_id, mail, country)
 INSERT INTO public.patients (tenant_id, name, note)
     SELECT (ARRAY[1, 42, 43])[1 + n % 3], 'Patient ' || n, CASE n % 2 WHEN 0 THEN E'tab\tline\nback\\slash "quote"' END
     FROM generate_series(1, 300) n;
-INSERT INTO public.appointments (patient_id, at) SELECT id, '2024-01-01'::timestamptz + id * interval '1 hour' FROM public.patients;
+INSERT INTO public.appointments (patient_id, at) SELECT id, '2024-01-01'::timestamptz + id * interval '1 hour' FROM public.patients ORDER BY id;

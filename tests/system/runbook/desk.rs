@@ -108,7 +108,7 @@ impl Desk {
         desk.set("AWS_ENDPOINT_URL", &bucket.endpoint)
             .set("AWS_ACCESS_KEY_ID", s3::KEY_ID)
             .set("AWS_SECRET_ACCESS_KEY", s3::SECRET)
-            .set("AWS_DEFAULT_REGION", "eu-central-1")
+            .set("AWS_DEFAULT_REGION", "us-east-1")
             .set("AWS_EC2_METADATA_DISABLED", "true")
             .set("PGHOST", "127.0.0.1")
             .set("PGPORT", &postgres::port().to_string())
@@ -181,6 +181,7 @@ impl Desk {
 /// Backs up into the bucket what `urls` (a comma list) and `files` name; returns the key.
 pub(crate) fn back_up(nightvault: &mut Nightvault, bucket: &Bucket, urls: &str, files: Option<&str>) -> String {
     use_bucket(nightvault, bucket);
+    nightvault.set("AWS_DEFAULT_REGION", "us-east-1");
     nightvault.set("BACKUP_DISK", "s3").set("DATABASE_URL", urls);
     if let Some(files) = files {
         nightvault.set("BACKUP_FILES", files);

@@ -21,9 +21,8 @@ const DAMAGE: &str = "
     INSERT INTO patients (tenant_id, name, note) VALUES (43, 'came since', NULL);
     INSERT INTO countries VALUES ('it', 'Italia');";
 
-/// Another tenant's user has taken the number of one of tenant 42's: the restore has to fail at its last lines.
+/// Another tenant's appointment has taken the number of one of tenant 42's: the restore has to fail at its last lines.
 const CONFLICT: &str = "DELETE FROM appointments WHERE patient_id IN (SELECT id FROM patients WHERE tenant_id = 42);
-    UPDATE appointments SET id = (SELECT 1000000) WHERE patient_id = (SELECT min(id) FROM patients WHERE tenant_id = 1);
     INSERT INTO appointments (id, patient_id, at)
         SELECT 1, max(id), '2026-01-01 00:00:00' FROM patients WHERE tenant_id = 43;";
 
@@ -107,9 +106,8 @@ async fn one_tenant_comes_back_in_sqlite_and_nobody_else_changes() {
     let bucket = s3::bucket().await;
     let mut nightvault = Nightvault::local("clinic");
     let live = nightvault.folder().join("clinic.sqlite");
-    let seed = std::fs::read_to_string(script("tenants.sqlite.sql")).unwrap();
     let ask = |sql: &str| program::stdout(Command::new("sqlite3").arg("-bail").arg(&live).arg(sql));
-    ask(&seed);
+    ask(&format!(".read {}", script("tenants.sqlite.sql")));
     let key = back_up(&mut nightvault, &bucket, &format!("sqlite://{}", live.display()), None);
     let mut desk = Desk::at(&bucket);
     desk.set("DATABASE", "clinic").set("LIVE", &live.display().to_string()).open(&key);
