@@ -12,6 +12,7 @@ mod lambda;
 mod mysql;
 mod night;
 mod notify;
+mod policies;
 mod postgres;
 mod restore;
 mod runbook;

@@ -1,0 +1,172 @@
+//! A template with its parameters filled in: conditions decided, references replaced by made-up ARNs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+
+use super::calls::ACCOUNT;
+
+pub(super) struct Stack {
+    template: Value,
+    parameters: BTreeMap<String, Value>,
+}
+
+impl Stack {
+    /// Reads a template; parameters that are not given have their defaults, and must have one.
+    pub(super) fn open(path: &str, given: &[(&str, Value)]) -> Self {
+        let template = parse(path);
+        let mut parameters = BTreeMap::new();
+        for (name, parameter) in template["Parameters"].as_object().unwrap() {
+            let value = given.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+            let default = match (&parameter["Type"], &parameter["Default"]) {
+                (kind, Value::String(text)) if kind == "CommaDelimitedList" => {
+                    json!(text.split(',').collect::<Vec<_>>())
+                }
+                (_, default) => default.clone(),
+            };
+            parameters.insert(name.clone(), value.unwrap_or(default));
+        }
+        for (name, _) in given {
+            assert!(parameters.contains_key(*name), "{path} has no parameter {name}");
+        }
+        Self { template, parameters }
+    }
+
+    /// The properties of a resource, resolved.
+    pub(super) fn properties(&self, resource: &str) -> Value {
+        let properties = &self.template["Resources"][resource]["Properties"];
+        assert!(properties.is_object(), "there is no {resource}");
+        self.resolve(properties).expect("properties are not AWS::NoValue")
+    }
+
+    /// All statements of a role, its managed policies' included.
+    pub(super) fn statements_of(&self, role: &str) -> Vec<Value> {
+        let properties = self.properties(role);
+        let mut statements = Vec::new();
+        for policy in list(&properties["Policies"]) {
+            statements.extend(list(&policy["PolicyDocument"]["Statement"]));
+        }
+        for policy in list(&properties["ManagedPolicyArns"]) {
+            let arn = policy.as_str().unwrap();
+            // One of AWS's is wider than any of these roles should be, and unknown here.
+            let name = arn.strip_prefix("arn:here:").unwrap_or_else(|| panic!("{role} has the foreign policy {arn}"));
+            statements.extend(list(&self.properties(name)["PolicyDocument"]["Statement"]));
+        }
+        assert!(!statements.is_empty(), "{role} has no statement");
+        statements
+    }
+
+    /// `None` is `AWS::NoValue`.
+    fn resolve(&self, value: &Value) -> Option<Value> {
+        match value {
+            Value::Array(items) => Some(items.iter().filter_map(|item| self.resolve(item)).collect()),
+            Value::Object(map) if map.len() == 1 => {
+                let (function, argument) = map.iter().next().unwrap();
+                match function.as_str() {
+                    "Ref" => self.reference(argument.as_str().unwrap()),
+                    "Fn::GetAtt" => Some(json!(attribute(argument))),
+                    "Fn::Sub" => Some(json!(self.substitute(argument.as_str().unwrap()))),
+                    "Fn::If" => {
+                        let holds = self.holds(argument[0].as_str().unwrap());
+                        self.resolve(&argument[if holds { 1 } else { 2 }])
+                    }
+                    function if function.starts_with("Fn::") => panic!("{function} is not known here"),
+                    _ => Some(self.object(map)),
+                }
+            }
+            Value::Object(map) => Some(self.object(map)),
+            plain => Some(plain.clone()),
+        }
+    }
+
+    fn object(&self, map: &Map<String, Value>) -> Value {
+        map.iter().filter_map(|(name, value)| Some((name.clone(), self.resolve(value)?))).collect::<Map<_, _>>().into()
+    }
+
+    fn reference(&self, name: &str) -> Option<Value> {
+        match name {
+            "AWS::NoValue" => None,
+            "AWS::AccountId" => Some(json!(ACCOUNT)),
+            "AWS::Region" => Some(json!("eu-central-1")),
+            "AWS::Partition" => Some(json!("aws")),
+            name => Some(self.parameters.get(name).cloned().unwrap_or_else(|| json!(format!("arn:here:{name}")))),
+        }
+    }
+
+    fn substitute(&self, text: &str) -> String {
+        let mut parts = text.split("${");
+        let mut done = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (name, rest) = part.split_once('}').expect("a variable of Sub is closed");
+            match name.split_once('.') {
+                Some((resource, attribute_)) => done.push_str(&attribute(&json!([resource, attribute_]))),
+                None => done.push_str(self.reference(name).unwrap().as_str().unwrap()),
+            }
+            done.push_str(rest);
+        }
+        done
+    }
+
+    fn holds(&self, condition: &str) -> bool {
+        self.decide(&self.template["Conditions"][condition])
+    }
+
+    fn decide(&self, condition: &Value) -> bool {
+        let (function, argument) = condition.as_object().and_then(|map| map.iter().next()).expect("a condition");
+        let all = || argument.as_array().unwrap().iter();
+        match function.as_str() {
+            "Condition" => self.holds(argument.as_str().unwrap()),
+            "Fn::Not" => !self.decide(&argument[0]),
+            "Fn::And" => all().all(|part| self.decide(part)),
+            "Fn::Or" => all().any(|part| self.decide(part)),
+            "Fn::Equals" => self.text(&argument[0]) == self.text(&argument[1]),
+            other => panic!("{other} is not known here"),
+        }
+    }
+
+    /// One side of an equation.
+    fn text(&self, value: &Value) -> String {
+        if let Some(join) = value.get("Fn::Join") {
+            let items = self.resolve(&join[1]).unwrap();
+            let items: Vec<&str> = items.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
+            return items.join(join[0].as_str().unwrap());
+        }
+        match self.resolve(value).unwrap() {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// `X.Arn` and what X is referred to by are one and the same here.
+fn attribute(argument: &Value) -> String {
+    let path: Vec<&str> = match argument {
+        Value::String(path) => path.split('.').collect(),
+        path => path.as_array().unwrap().iter().flat_map(|part| part.as_str().unwrap().split('.')).collect(),
+    };
+    format!("arn:here:{}", path.into_iter().filter(|part| *part != "Arn").collect::<Vec<_>>().join("."))
+}
+
+/// One or several, as IAM has it; nothing is none.
+pub(super) fn list(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.clone(),
+        one => vec![one.clone()],
+    }
+}
+
+/// YAML with CloudFormation's tags as JSON, by SAM's own reader.
+fn parse(path: &str) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
+    let script = "import json, sys; from samtranslator.yaml_helper import yaml_parse; json.dump(yaml_parse(open(sys.argv[1])), sys.stdout)";
+    let output = Command::new("python3").args(["-c", script]).arg(&file).output().expect("python3 runs");
+    assert!(
+        output.status.success(),
+        "{path} cannot be read; SAM's Python stands on the PATH in `tests/run`: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
