@@ -1,8 +1,11 @@
 //! PostgreSQL: everything in one transaction; `pg_dump` and the server's own catalogue are the judges.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use super::{backed_up, damage};
 use crate::support::nightvault::Nightvault;
-use crate::support::postgres::{Scratch, assert_same, port, unique};
+use crate::support::postgres::{Scratch, assert_same, client, port, psql, unique};
 
 fn url(database: &str) -> String {
     format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", port())
@@ -15,7 +18,7 @@ fn vault_of(source: &Scratch) -> Nightvault {
     nightvault
 }
 
-/// What a database holds, as far as one can tell by the number of its objects; 0 for an empty one.
+/// Objects that a new database does not have; 0 for an empty one.
 fn objects(database: &Scratch) -> String {
     database.psql(
         "SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384) + (SELECT count(*) FROM pg_namespace WHERE oid >= 16384 \
@@ -23,8 +26,17 @@ fn objects(database: &Scratch) -> String {
     )
 }
 
-/// Nothing is there that a new database does not have.
+/// Transactions that were rolled back in a database and rows that were written to it, once nobody is connected any more.
+fn written(database: &Scratch) -> String {
+    let name = &database.name;
+    // A session's figures are there when it has ended.
+    while psql("postgres", &format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")).trim() != "0" {}
+    psql("postgres", &format!("SELECT xact_rollback, tup_inserted FROM pg_stat_database WHERE datname = '{name}'"))
+}
+
+/// Nothing is there, and nothing was there for a while and was rolled back.
 fn assert_untouched(database: &Scratch) {
+    assert_eq!(written(database).trim(), "0|0");
     assert_eq!(objects(database).trim(), "0");
 }
 
@@ -119,22 +131,66 @@ fn the_source_itself_is_refused_under_any_of_its_names() {
 #[test]
 fn an_error_at_the_end_leaves_nothing() {
     let source = Scratch::of("clinic.sql");
-    let name = unique("gone");
-    // A rule that holds in the source alone, by its name, and is made only behind all rows.
-    source.psql(
+    // A rule that holds in the source alone, by its name, and is checked only behind all rows.
+    source.psql(&format!(
         "CREATE TABLE zz (a int); INSERT INTO zz VALUES (1), (2); \
-         CREATE FUNCTION zz_fails() RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT current_database() LIKE 'scratch%' $$; \
-         ALTER TABLE zz ADD CONSTRAINT zz_check CHECK (zz_fails()) NOT VALID; ALTER TABLE zz VALIDATE CONSTRAINT zz_check",
-    );
+         CREATE FUNCTION here(int) RETURNS int LANGUAGE sql IMMUTABLE AS \
+         $$ SELECT 1 / (current_database() = '{}')::int $$; CREATE INDEX zz_here ON zz (here(a))",
+        source.name
+    ));
     let nightvault = vault_of(&source);
     backed_up(&nightvault);
-    crate::support::postgres::psql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"));
-    let said = nightvault.run(&["restore", "latest", "--to", &url(&name)]);
-    let left = crate::support::postgres::psql(&name, "SELECT count(*) FROM pg_class WHERE oid >= 16384");
-    crate::support::postgres::psql("postgres", &format!("DROP DATABASE \"{name}\""));
+    let target = Scratch::new();
+    let said = nightvault.run(&["restore", "latest", "--to", &url(&target.name)]);
     assert_ne!(said.code, 0, "{said:?}");
-    assert!(said.stderr.contains("SQLSTATE 23514"), "{said:?}");
-    assert_eq!(left.trim(), "0");
+    assert!(said.stderr.contains("refused `CREATE INDEX") && said.stderr.contains("SQLSTATE 22012"), "{said:?}");
+    // Much was written, and none of it is left.
+    let figures = written(&target);
+    let (rolled_back, inserted) = figures.trim().split_once('|').unwrap();
+    assert!(rolled_back != "0" && inserted.parse::<u64>().unwrap() > 500, "{figures}");
+    assert_eq!(objects(&target).trim(), "0");
+}
+
+#[test]
+fn killed_in_the_middle_it_leaves_nothing() {
+    let source = Scratch::of("clinic.sql");
+    // An index that waits, behind all rows, for a lock which the test holds in the target.
+    source.psql(&format!(
+        "CREATE TABLE zz (a int); INSERT INTO zz VALUES (1), (2); \
+         CREATE FUNCTION waits(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN \
+         IF current_database() <> '{}' THEN PERFORM pg_advisory_xact_lock(4711); END IF; RETURN $1; END $$; \
+         CREATE INDEX zz_waits ON zz (waits(a))",
+        source.name
+    ));
+    let nightvault = vault_of(&source);
+    backed_up(&nightvault);
+    let target = Scratch::new();
+    let mut holder = client("psql", &target.name);
+    let mut holder = holder.args(["-X", "-q"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut orders = holder.stdin.take().unwrap();
+    orders.write_all(b"SELECT pg_advisory_lock(4711);\n").unwrap();
+    let locks = |granted: bool| {
+        let query = format!(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE locktype = 'advisory' \
+             AND datname = '{}' AND granted = {granted}",
+            target.name
+        );
+        psql("postgres", &query).trim() == "1"
+    };
+    while !locks(true) {}
+
+    let mut command = nightvault.command(&["restore", "latest", "--to", &url(&target.name)]);
+    let mut restore = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !locks(false) {
+        assert!(restore.try_wait().unwrap().is_none(), "the restore ended before it had to wait");
+    }
+    restore.kill().unwrap();
+    restore.wait().unwrap();
+    drop(orders);
+    assert!(holder.wait().unwrap().success());
+    let figures = written(&target);
+    assert!(!figures.starts_with("0|"), "{figures}");
+    assert_eq!(objects(&target).trim(), "0");
 }
 
 #[test]
