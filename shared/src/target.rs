@@ -81,4 +81,6 @@ pub(crate) struct Loaded {
     pub(crate) tables: Vec<LoadedTable>,
     /// Statements that were executed, blocks of rows included.
     pub(crate) statements: u64,
+    /// What a person should know of the data that was loaded.
+    pub(crate) warnings: Vec<String>,
 }

@@ -145,6 +145,7 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         DatabaseConfig::Sqlite { path } => sqlite::restore(&work, path).await?,
     };
     warnings.extend(outcome.warnings.iter().cloned());
+    warnings.extend(outcome.loaded.iter().flat_map(|loaded| loaded.warnings.iter().cloned()));
 
     Ok(RestoreReport {
         key: object.key.clone(),

@@ -5,6 +5,7 @@
 //! of it. Rows of a table are one transaction, and are counted when it ends and again at the end of all.
 
 mod check;
+mod orphans;
 mod split;
 
 use std::collections::BTreeSet;
@@ -133,6 +134,8 @@ impl Target {
         }
         progress.set_current("counting the rows");
         self.count(manifest).await?;
+        progress.set_current("looking for rows that refer to nothing");
+        loaded.warnings = orphans::find(&mut self.session).await?;
         Ok(loaded)
     }
 

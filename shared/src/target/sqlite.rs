@@ -98,7 +98,10 @@ pub(crate) async fn load(
         bytes: table.bytes,
         took: begun.elapsed(),
     });
-    Ok((Loaded { tables: tables.collect(), statements: 0 }, Written { file: temporary, path: path.to_owned() }))
+    Ok((
+        Loaded { tables: tables.collect(), statements: 0, warnings: Vec::new() },
+        Written { file: temporary, path: path.to_owned() },
+    ))
 }
 
 impl Written {

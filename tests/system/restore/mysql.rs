@@ -157,3 +157,27 @@ fn an_error_in_the_middle_says_what_is_there_and_how_to_be_rid_of_it() {
     assert!(said.stderr.contains(&wanted), "{said:?}");
     assert!(!said.all().contains(PASSWORD), "{said:?}");
 }
+
+#[test]
+fn rows_that_refer_to_nothing_come_back_and_are_told() {
+    let source = Scratch::new("orphans");
+    source.run(
+        "CREATE TABLE parent (a INT, b INT, PRIMARY KEY (a, b));
+         CREATE TABLE child (id INT PRIMARY KEY, a INT, b INT, CONSTRAINT `no``ne` FOREIGN KEY (a, b) REFERENCES parent (a, b),
+           me INT, CONSTRAINT me FOREIGN KEY (me) REFERENCES child (id));
+         INSERT INTO parent VALUES (1, 1);
+         SET foreign_key_checks = 0;
+         INSERT INTO child VALUES (1, 1, 1, 2), (2, 1, 2, 1), (3, NULL, 9, NULL), (4, 7, 7, 4);",
+    );
+    let nightvault = vault_of(&source);
+    backed_up(&nightvault);
+    let target = Scratch::new("target");
+    let report = nightvault.ok(&restore(&url(&target), &[]));
+    let warnings: Vec<&str> = report["warnings"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    let wanted = format!(
+        "2 rows of `child` refer to rows of `{}`.`parent` that are not there (foreign key `no``ne` of `child`); the backup holds them so",
+        target.name()
+    );
+    assert_eq!(warnings, [wanted]);
+    assert_same(&source, &target);
+}
