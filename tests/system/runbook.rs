@@ -48,7 +48,13 @@ async fn a_lost_postgres_database_comes_back_whole_and_takes_the_old_ones_place(
     target.psql("DELETE FROM billing.invoices WHERE number = 1000");
     assert!(desk.run("count-postgres").starts_with("billing.invoices|99|100\n"));
     // A second time, the target is not empty: nothing is done over it.
+    let before = target.pg_dump_rows();
     assert!(desk.fails("postgres").contains("already exists"));
+    postgres::assert_same("rows", &before, &target.pg_dump_rows());
+    let theirs = postgres::Scratch::new();
+    assert!(desk.set("TARGET", &theirs.name).fails("postgres").contains("already exists"));
+    assert_eq!(theirs.psql("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").trim(), "0");
+    desk.set("TARGET", &target.name);
 
     let broken = postgres::Scratch { name: format!("{}_broken", live.name) };
     desk.run("swap-postgres");
@@ -93,6 +99,12 @@ async fn a_lost_mariadb_database_comes_back_whole() {
     assert_eq!(compared, format!("tables compared: {}\n", live.digests().lines().count()));
     target.run("DELETE FROM audit");
     assert!(desk.run("count-mysql").starts_with("audit\t0\t50\n"));
+
+    // What is there already is not restored over, not even where nothing would stand in the way.
+    let theirs = mariadb::Scratch::with_options("runbook_theirs", "CHARACTER SET latin1");
+    let before = theirs.oracle();
+    assert!(desk.set("TARGET", theirs.name()).fails("mysql").contains("database exists"));
+    assert_eq!(theirs.oracle(), before);
     bucket.remove().await;
 }
 

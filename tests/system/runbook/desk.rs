@@ -144,8 +144,8 @@ impl Desk {
         assert!(BLOCKS.contains(&name), "{name} is not in the list of blocks");
         let mut shell = Command::new("bash");
         shell.env_clear().env("PATH", given("PATH")).env("HOME", self.home.path()).envs(&self.variables);
-        // Stops at the first command that fails, as a person would.
-        shell.current_dir(self.folder.path()).args(["-eu", "-c", &format!("{}{after}", block(name))]);
+        // As it is pasted: what must stop at the first error has to say so itself.
+        shell.current_dir(self.folder.path()).args(["-c", &format!("{}{after}", block(name))]);
         program::run(&mut shell)
     }
 

@@ -37,7 +37,8 @@ async fn one_postgres_table_is_cut_out_of_the_dump_and_put_beside_the_live_one()
     assert_eq!(live.psql(rows), damaged, "the live table was not touched");
 
     // A name that is not there is not taken for an empty table.
-    desk.set("TABLE", "patient").fails("cut");
+    assert!(desk.set("TABLE", "patient").fails("cut").contains("the table is not in this backup"));
+    assert!(!desk.path("table.sql").exists(), "the table before lies there no more");
     // A table of another schema, whose rows begin somewhere else.
     let second = new_postgres();
     desk.set("TARGET", &second.name).set("SCHEMA", "billing").set("TABLE", "invoices");

@@ -94,3 +94,29 @@ async fn bsdtar_takes_out_everything_but_where_a_link_points() {
     assert!(program::text(&python).contains("That compression method is not supported"), "{}", program::text(&python));
     bucket.remove().await;
 }
+
+#[tokio::test]
+async fn seven_zip_says_what_the_runbook_quotes_of_a_damaged_and_of_a_cut_off_archive() {
+    let bucket = s3::bucket().await;
+    let mut nightvault = Nightvault::local("clinic");
+    let sqlite = sqlite_clinic(nightvault.folder());
+    let key = back_up(&mut nightvault, &bucket, &format!("sqlite://{sqlite}"), None);
+    let mut desk = Desk::at(&bucket);
+    desk.set("KEY", &key).run("fetch");
+    let archive = desk.path("backup.zip");
+    let whole = std::fs::read(&archive).unwrap();
+    let mut damaged = whole.clone();
+    // The first entry's authentication code ends where its data descriptor begins.
+    let descriptor = whole.windows(4).position(|bytes| bytes == b"PK\x07\x08").unwrap();
+    damaged[descriptor - 1] ^= 1;
+    std::fs::write(&archive, damaged).unwrap();
+    let said = desk.fails("test");
+    let quoted = "CRC Failed in encrypted file";
+    assert!(said.contains(quoted) && runbook().contains(quoted), "{said}");
+    assert_eq!(said.matches("Wrong password?").count(), 1, "one entry alone: {said}");
+    std::fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
+    let said = desk.fails("test");
+    let quoted = "Unexpected end of archive";
+    assert!(said.contains(quoted) && runbook().contains(quoted), "{said}");
+    bucket.remove().await;
+}
