@@ -6,6 +6,7 @@
 mod archive;
 mod demo;
 mod documents;
+mod extract;
 mod failures;
 mod files;
 mod lambda;
@@ -20,3 +21,4 @@ mod secrets;
 mod sqlite;
 mod stores;
 mod support;
+mod verify;

@@ -44,6 +44,7 @@ macro_rules! conforms {
             deleting_takes_exactly_one_key_and_twice_is_no_error,
             a_listing_is_sorted_and_bounded_by_its_prefix,
             odd_keys_come_back_as_they_were,
+            notes_stand_beside_an_object_and_go_with_it,
         ]);
     };
 }

@@ -127,7 +127,7 @@ mod tests {
              \x20 of 2024-01-15T02:00:00Z, read from its sources from 2024-01-15T02:00:01Z to 2024-01-15T02:03:00Z\n\
              \x20 verified whole on 2024-01-16T03:00:00Z\n\
              database clinic: PostgreSQL 15.4, 1 table with 1,200 rows, 4.0 KiB (1.0 KiB stored) in db-dumps/clinic.sql\n\
-             \x20 TABLE                  ROWS    BYTES\n\
+             \x20 TABLE                   ROWS    BYTES\n\
              \x20 public.pa\\u{1b}tients  1,200  2.0 KiB\n\
              \x20 objects: 2 views\n\
              \x20 warning: a b\\n\n\

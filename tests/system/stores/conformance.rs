@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nightvault_core::Class;
-use nightvault_core::store::Review;
+use nightvault_core::store::{Notes, Review};
 
 use super::rig::{PART, Rig, assert_class, assert_nothing_visible, get, noise, put};
 
@@ -203,4 +203,37 @@ pub(crate) async fn odd_keys_come_back_as_they_were(rig: &Rig) {
     let mut sorted = keys.map(str::to_owned);
     sorted.sort_unstable();
     assert_eq!(rig.keys("clinic/").await, sorted);
+}
+
+pub(crate) async fn notes_stand_beside_an_object_and_go_with_it(rig: &Rig) {
+    let (store, other) = (rig.store.as_ref(), "clinic/2024-01-16-02-00-00.zip");
+    let before = rig.put(KEY, b"one").await.unwrap().object;
+    rig.put(other, b"two").await.unwrap();
+    assert_eq!(store.note(KEY, "verified", "whole 2024-01-16T03:00:00Z a-b.c").await.unwrap(), rig.keeps_notes);
+    if !rig.keeps_notes {
+        // A store without a place for notes says so, and that is no failure.
+        assert_eq!(store.notes(KEY).await.unwrap(), None);
+        return;
+    }
+    assert_eq!(store.notes(other).await.unwrap(), Some(Notes::new()));
+    assert_eq!(store.notes("clinic/none.zip").await.unwrap(), Some(Notes::new()));
+    assert_class(store.note("clinic/none.zip", "verified", "whole").await, Class::NotFound);
+    // One note in place of the other; a second beside it.
+    assert!(store.note(KEY, "verified", "damaged").await.unwrap());
+    assert!(store.note(KEY, "seen", "by +-=._:/@ us").await.unwrap());
+    let notes: Notes =
+        [("verified", "damaged"), ("seen", "by +-=._:/@ us")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    assert_eq!(store.notes(KEY).await.unwrap(), Some(notes));
+    for (name, value) in [("", "x"), ("a\nb", "x"), ("a", "\u{e9}"), ("a", &"x".repeat(257))] {
+        assert_class(store.note(KEY, name, value).await, Class::Bug);
+    }
+    // Neither bytes nor version have changed, and no object has come.
+    assert_eq!(store.head(KEY).await.unwrap(), Some(before.clone()));
+    assert_eq!(get(store, &before).await, "one");
+    assert_eq!(rig.keys("").await, [KEY, other]);
+    // They go with their object and do not wait for the next one of its name.
+    store.delete(KEY).await.unwrap();
+    assert_eq!(store.notes(KEY).await.unwrap(), Some(Notes::new()));
+    rig.put(KEY, b"another").await.unwrap();
+    assert_eq!(store.notes(KEY).await.unwrap(), Some(Notes::new()));
 }

@@ -27,6 +27,8 @@ pub(crate) struct Rig {
     pub(crate) cuts_parts: bool,
     /// Whether the server looks and writes in one step; s3s-fs lets a second writer slip in between.
     pub(crate) one_step: bool,
+    /// Whether the store has a place for notes; s3s-fs knows no tags.
+    pub(crate) keeps_notes: bool,
     /// Removes what was made.
     pub(crate) remove: Box<dyn FnOnce() -> Later<()> + Send>,
     /// What must live as long as the store.
@@ -109,6 +111,7 @@ pub(crate) async fn memory() -> Rig {
         }),
         cuts_parts: false,
         one_step: true,
+        keeps_notes: true,
         remove: Box::new(|| Box::pin(async {})),
         _keep: Box::new(()),
     }
@@ -127,6 +130,7 @@ pub(crate) async fn local() -> Rig {
         }),
         cuts_parts: false,
         one_step: true,
+        keeps_notes: true,
         remove: Box::new(|| Box::pin(async {})),
         _keep: Box::new(directory),
     }
@@ -173,6 +177,7 @@ async fn bucket(bucket: s3::Bucket, prefix: &str, one_step: bool) -> Rig {
         }),
         cuts_parts: true,
         one_step,
+        keeps_notes: one_step,
         remove: Box::new(move || {
             Box::pin(async move {
                 if let Some(bucket) = Arc::into_inner(bucket) {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use nightvault_core::store::{Object, Review, Store, Stored, Upload};
+use nightvault_core::store::{Notes, Object, Review, Store, Stored, Upload};
 use nightvault_core::{Class, Error, Result};
 
 /// A call that can be made to fail.
@@ -27,10 +27,12 @@ pub(crate) enum Call {
     Complete,
     Delete,
     AbortStale,
+    Notes,
+    Note,
 }
 
 impl Call {
-    pub(crate) const ALL: [Call; 9] = [
+    pub(crate) const ALL: [Call; 11] = [
         Call::Probe,
         Call::List,
         Call::Head,
@@ -40,6 +42,8 @@ impl Call {
         Call::Complete,
         Call::Delete,
         Call::AbortStale,
+        Call::Notes,
+        Call::Note,
     ];
 }
 
@@ -153,6 +157,16 @@ impl Store for FaultyStore {
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         self.may(Call::AbortStale)?;
         self.inner.abort_stale(prefix, before).await
+    }
+
+    async fn notes(&self, key: &str) -> Result<Option<Notes>> {
+        self.may(Call::Notes)?;
+        self.inner.notes(key).await
+    }
+
+    async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
+        self.may(Call::Note)?;
+        self.inner.note(key, name, value).await
     }
 }
 
