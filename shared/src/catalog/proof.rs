@@ -68,7 +68,7 @@ pub async fn record(store: &dyn Store, object: &Object, verdict: Verdict, now: T
     };
     let proof = match known {
         Some(known) if known.verdict == Verdict::Damaged => known,
-        _ => Proof { verdict, at: now },
+        _ => Proof { verdict, at: super::whole_seconds(now) },
     };
     Ok(store.note(&object.key, NOTE, &encode(proof, object)).await?.then_some(proof))
 }
