@@ -1,6 +1,7 @@
 //! Tests of the whole room: what the writer writes, the reader reads, and nothing else gets past it.
 
 mod damage;
+pub(crate) mod forge;
 mod round_trip;
 
 use std::ops::Range;
@@ -21,7 +22,7 @@ const KEY: &str = "clinic/2024-01-15-02-00-00.zip";
 const OPTIONS: ArchiveOptions =
     ArchiveOptions { compression: Compression::Deflate(2), workers: 2, max_entries: 100_000 };
 
-fn password() -> Secret {
+pub(crate) fn password() -> Secret {
     Secret::new("a password of a test, long enough")
 }
 

@@ -7,6 +7,8 @@
 
 mod folder;
 mod take;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::path::PathBuf;
