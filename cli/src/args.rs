@@ -190,8 +190,8 @@ pub(crate) struct Cleanup {
 
 #[derive(Group)]
 pub(crate) struct Restore {
-    /// The backup: latest, a key as `list` shows it, or a date such as 2024-01-15.
-    backup: String,
+    #[command(flatten)]
+    which: Which,
     /// The database that takes it, empty and no source of backups: postgres://user@host/database. A password in it is
     /// seen by whoever lists processes; --to-password-env is not.
     #[arg(long, value_name = "URL")]
@@ -202,9 +202,6 @@ pub(crate) struct Restore {
     /// Which database of the backup, where it holds more than one.
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Only this disk.
-    #[arg(long, value_name = "NAME")]
-    disk: Option<String>,
     /// Read and check every byte, look at the target, execute nothing.
     #[arg(long)]
     dry_run: bool,
@@ -314,7 +311,7 @@ impl Cleanup {
 /// Without the address, in which a password may stand.
 impl std::fmt::Debug for Restore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Restore").field("backup", &self.backup).finish_non_exhaustive()
+        f.debug_struct("Restore").field("which", &self.which).finish_non_exhaustive()
     }
 }
 
@@ -328,11 +325,9 @@ impl Restore {
             })?)),
         };
         Ok(RestoreRequest {
-            backup: self.backup.clone(),
-            disk: self.disk.clone(),
-            to: Some(config::parse_database_url("--to", &self.to, tls, password)?),
+            of: self.which.wanted(),
+            to: config::parse_database_url("--to", &self.to, tls, password)?,
             database: self.database.clone(),
-            files: None,
             dry_run: self.dry_run,
         })
     }

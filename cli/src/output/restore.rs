@@ -20,15 +20,6 @@ pub(crate) fn text(report: &RestoreReport) -> String {
     if let Some(database) = &report.database {
         text.push_str(&of_database(database, report.status));
     }
-    for files in &report.files {
-        text.push_str(&format!(
-            "  files {}: {}, {}, in {}\n",
-            clean(&files.name),
-            plural(files.files, "file", "files"),
-            size(files.raw_bytes),
-            clean(&files.folder)
-        ));
-    }
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {}\n", clean(warning)));
     }
@@ -100,7 +91,6 @@ mod tests {
                 duration_ms: 30_000,
                 tables: vec![table("a\nb", 1, 10), table("visits", 1000, 2 << 20)],
             }),
-            files: Vec::new(),
             warnings: vec!["clinic: odd".into()],
         }
     }

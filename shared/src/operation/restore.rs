@@ -10,7 +10,6 @@ mod select;
 mod sqlite;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ use crate::archive::manifest::DatabaseManifest;
 use crate::archive::reader::{self, EntryReader};
 use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loopback, same_database};
 use crate::environment::Environment;
-use crate::operation::backup::pick;
+use crate::operation::find::{Wanted, find};
 use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
 use crate::progress::Progress;
 use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
@@ -30,23 +29,19 @@ use crate::{Error, Result};
 /// What is to be restored, and where to.
 #[derive(Clone)]
 pub struct RestoreRequest {
-    /// `latest`, a key, or the beginning of a date.
-    pub backup: String,
-    /// The disk that is asked; `None` = the first one that has the backup.
-    pub disk: Option<String>,
+    /// The backup.
+    pub of: Wanted,
     /// The database that takes it.
-    pub to: Option<DatabaseConfig>,
+    pub to: DatabaseConfig,
     /// Which database of the backup; `None` = the only one for this kind of target.
     pub database: Option<String>,
-    /// The folder that takes the files.
-    pub files: Option<PathBuf>,
     /// Make every check, execute nothing.
     pub dry_run: bool,
 }
 
 impl fmt::Debug for RestoreRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestoreRequest").field("backup", &self.backup).field("dry_run", &self.dry_run).finish()
+        f.debug_struct("RestoreRequest").field("of", &self.of).field("dry_run", &self.dry_run).finish()
     }
 }
 
@@ -112,28 +107,23 @@ pub async fn restore(
 
 async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {
     let config = environment.config();
-    let Some(to) = &request.to else {
-        return Err(Error::configuration("nothing says where to restore").hint("Name a database with --to URL."));
-    };
+    let to = &request.to;
 
     // 1. What must not be the source. Asked first, since it takes no connection.
     let mut warnings = refuse_source(environment, to).await?;
 
     // 2. The backup, its password, and the end of the archive, which is authenticated.
-    let disks: Vec<String> = request.disk.iter().cloned().collect();
-    let stores = pick(environment.stores(), &disks, |store| store.disk().to_owned(), "disk")?;
     let password = environment.archive_password().await?;
-    let found = context.unless_stopped(select::backup(&stores, config, &request.backup, context)).await?;
-    warnings.extend(found.warnings);
-    let object = &found.backup.object;
-    let read = reader::read_tail(Arc::clone(&found.store), object, &password);
+    let (store, backup) = context.unless_stopped(find(environment, &request.of, context)).await?;
+    let object = &backup.object;
+    let read = reader::read_tail(Arc::clone(&store), object, &password);
     let manifest = context.unless_stopped(read).await?.manifest;
     let database = select::database(&manifest, request.database.as_deref(), to)?;
     warnings.extend(database.warnings.iter().map(|warning| format!("{}: {warning}", database.name)));
 
     // 3. Checks, the first pass, the second pass.
     let work = Work {
-        source: Source { store: &found.store, object, password: &password },
+        source: Source { store: &store, object, password: &password },
         manifest: database,
         limit: config.dump_limits.max_row_bytes,
         dry_run: request.dry_run,
@@ -149,12 +139,11 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
 
     Ok(RestoreReport {
         key: object.key.clone(),
-        disk: found.store.disk().to_owned(),
+        disk: store.disk().to_owned(),
         status: if request.dry_run { RestoreStatus::Planned } else { RestoreStatus::Restored },
         started: context.now,
         duration_ms: 0,
         database: Some(restored(database, outcome)),
-        files: Vec::new(),
         warnings,
     })
 }

@@ -72,7 +72,7 @@ async fn verify_disk(
     let mut report = DiskVerify { disk: store.disk().to_owned(), backups: Vec::new(), error: None };
     let listed = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
     let catalog = context.unless_stopped(listed).await;
-    let selected = catalog.as_ref().map_err(|error| copy(error)).and_then(|it| it.select(selector, context.now));
+    let selected = catalog.as_ref().map_err(copy).and_then(|it| it.select(selector, context.now));
     match selected {
         Ok(backups) => {
             for backup in backups {

@@ -18,8 +18,6 @@ pub struct RestoreReport {
     pub duration_ms: u64,
     /// The database that was restored.
     pub database: Option<RestoredDatabase>,
-    /// The file sets that were restored.
-    pub files: Vec<RestoredFiles>,
     /// What a person should know though everything is there.
     pub warnings: Vec<String>,
 }
@@ -68,21 +66,4 @@ pub struct RestoredTable {
     pub bytes: u64,
     /// Milliseconds of loading its rows.
     pub duration_ms: u64,
-}
-
-/// A file set that was restored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoredFiles {
-    /// Its name.
-    pub name: String,
-    /// The folder that holds it now.
-    pub folder: String,
-    /// Regular files.
-    pub files: u64,
-    /// Directories.
-    pub directories: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
-    /// Bytes of the files' contents.
-    pub raw_bytes: u64,
 }
