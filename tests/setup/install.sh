@@ -7,6 +7,8 @@
 # milliseconds.
 
 VENV_SPEC="aws-sam-cli==1.170.0 cfn-lint==1.58.0 awscli==1.46.3"
+# Of its own: it would downgrade what the first one needs.
+CHECKOV_SPEC="checkov==3.3.30"
 MINISTACK_SPEC="ministack[full]==1.5.33"
 S3S_FS_SPEC="s3s-fs 0.14.1"
 
@@ -55,6 +57,7 @@ install_missing() {
   local python
   python=$(python_with_venv)
   install_venv "$python" venv "$VENV_SPEC"
+  install_venv "$python" checkov "$CHECKOV_SPEC"
   install_venv "$python" ministack "$MINISTACK_SPEC"
   install_s3s_fs
   # Debian's package calls it 7zz, everybody else 7z.

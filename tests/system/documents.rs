@@ -104,13 +104,41 @@ fn no_function_may_do_what_is_not_its_work() {
 
 #[test]
 fn what_holds_the_backups_outlives_the_stack() {
-    let template = read("template.yaml");
-    for resource in
-        ["  Vault:\n    Type: AWS::S3::Bucket\n", "  ArchivePassword:\n    Type: AWS::SecretsManager::Secret\n"]
-    {
+    for (path, resource) in [
+        ("template.yaml", "  Vault:\n    Type: AWS::CloudFormation::Stack\n"),
+        ("template.yaml", "  ArchivePassword:\n    Type: AWS::SecretsManager::Secret\n"),
+        ("infra/vault.yaml", "  Bucket:\n    Type: AWS::S3::Bucket\n"),
+        ("infra/vault.yaml", "  Key:\n    Type: AWS::KMS::Key\n"),
+    ] {
+        let template = read(path);
         let kept = format!("{resource}    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n");
         assert!(template.contains(&kept), "{resource} is kept when the stack is deleted");
     }
+}
+
+#[test]
+fn every_alarm_tells_somebody_and_points_at_a_section_of_the_runbook() {
+    let page = read("infra/README.md");
+    let sections: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .collect();
+    let mut alarms = 0;
+    for path in ["infra/alarms.yaml", "infra/function-alarms.yaml"] {
+        let text = read(path);
+        for alarm in text.split("    Type: AWS::CloudWatch::Alarm\n").skip(1) {
+            // A resource ends where the next one's name stands.
+            let alarm: Vec<&str> = alarm.lines().take_while(|line| line.is_empty() || line.starts_with("    ")).collect();
+            let description = alarm.iter().find(|line| line.contains("AlarmDescription")).expect("a description");
+            let (_, section) = description.split_once("${Runbook}#").expect("a link to the runbook");
+            let section = section.trim_end_matches('"');
+            assert!(sections.contains(section), "{path}: the runbook has no section {section:?}");
+            assert!(alarm.iter().any(|line| line.contains("AlarmActions: [!Ref Topic]")), "{path}: {section} tells nobody");
+            alarms += 1;
+        }
+    }
+    assert!(alarms > 10, "only {alarms} alarms were found");
 }
 
 /// Names of variables as they stand in the list that `config` checks.
