@@ -129,12 +129,16 @@ fn every_alarm_tells_somebody_and_points_at_a_section_of_the_runbook() {
         let text = read(path);
         for alarm in text.split("    Type: AWS::CloudWatch::Alarm\n").skip(1) {
             // A resource ends where the next one's name stands.
-            let alarm: Vec<&str> = alarm.lines().take_while(|line| line.is_empty() || line.starts_with("    ")).collect();
+            let alarm: Vec<&str> =
+                alarm.lines().take_while(|line| line.is_empty() || line.starts_with("    ")).collect();
             let description = alarm.iter().find(|line| line.contains("AlarmDescription")).expect("a description");
             let (_, section) = description.split_once("${Runbook}#").expect("a link to the runbook");
             let section = section.trim_end_matches('"');
             assert!(sections.contains(section), "{path}: the runbook has no section {section:?}");
-            assert!(alarm.iter().any(|line| line.contains("AlarmActions: [!Ref Topic]")), "{path}: {section} tells nobody");
+            assert!(
+                alarm.iter().any(|line| line.contains("AlarmActions: [!Ref Topic]")),
+                "{path}: {section} tells nobody"
+            );
             alarms += 1;
         }
     }
