@@ -93,16 +93,18 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
     let puts = ["s3:PutObject", "s3:ListMultipartUploadParts"].map(|action| call(action, ARCHIVE)).to_vec();
     let abort = vec![call("s3:AbortMultipartUpload", ARCHIVE)];
     let reads = vec![call("s3:GetObject", ARCHIVE)];
+    let notes = vec![call("s3:GetObjectTagging", ARCHIVE)];
     let deletes = vec![call("s3:DeleteObject", ARCHIVE), call("s3:ListBucketMultipartUploads", VAULT)];
     let password = vec![call("secretsmanager:GetSecretValue", PASSWORD), decrypt(KEY, PASSWORD)];
     let database = vec![call("secretsmanager:GetSecretValue", DATABASE)];
     let database_key = vec![decrypt(SECRETS_KEY, DATABASE)];
     let (seals, opens) = (vec![by_s3("kms:GenerateDataKey")], vec![by_s3("kms:Decrypt")]);
     // The last two columns exist only with every option on.
-    let groups: [(Vec<Call>, &[&str]); 9] = [
+    let groups: [(Vec<Call>, &[&str]); 10] = [
         (puts, &["BackupRole"]),
         (abort, &["BackupRole", "CleanupRole"]),
         (reads, &["BackupRole", "MonitorRole"]),
+        (notes, &["CleanupRole"]),
         (deletes, &["CleanupRole"]),
         (password, &["BackupRole", "MonitorRole"]),
         (database, &["BackupRole"]),
@@ -148,9 +150,14 @@ fn of_nobody() -> Vec<Call> {
     ] {
         denied.push(call(action, VAULT));
     }
-    for action in
-        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    {
+    for action in [
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ] {
         denied.push(call(action, "arn:here:Vault.Outputs.BucketArn/other/2024-01-15-02-00-00.zip"));
         denied.push(call(action, "arn:aws:s3:::elsewhere/clinic/2024-01-15-02-00-00.zip"));
     }
