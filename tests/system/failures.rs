@@ -183,3 +183,13 @@ fn a_name_that_is_not_configured_is_refused() {
     nightvault.fails(2, &["run", "--scheduled-time", "2999-01-01T00:00:00Z"]);
     assert!(!nightvault.vault().join("clinic").exists());
 }
+
+#[test]
+fn a_vault_inside_the_files_is_not_backed_up_into_itself() {
+    let mut nightvault = Nightvault::local("clinic");
+    let root = nightvault.folder().display().to_string();
+    nightvault.set("BACKUP_FILES", &format!("all={root}"));
+    let said = nightvault.fails(2, &["run"]);
+    assert!(said.stderr.contains("backed up into itself"), "{said:?}");
+    assert_nothing_is_stored(&nightvault);
+}

@@ -1,5 +1,6 @@
 //! The sources, one after the other, through the archive; and the manifest of what came out.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use super::selection::{NamedDatabase, Selection, engine};
 use crate::archive::manifest::{DatabaseManifest, FORMAT_VERSION, FilesManifest, IndexRef, Manifest};
 use crate::archive::{ArchiveWriter, EntryMeta};
-use crate::config::{Compression, Config, DatabaseConfig, FileSetConfig};
+use crate::config::{Compression, Config, DatabaseConfig, DiskKind, FileSetConfig};
 use crate::operation::Context;
 use crate::report::SourceReport;
 use crate::source::{DumpLimits, DumpWriter, files, mysql, postgres, sqlite};
@@ -39,12 +40,10 @@ pub(super) async fn check(selection: &Selection, config: &Config) -> Result<()> 
         checked.map_err(|error| error.context(format!("database {}", database.name)))
     }))
     .await;
-    let files = join_all(
-        selection
-            .files
-            .iter()
-            .map(async |set| files::check(set).await.map_err(|error| error.context(format!("files {}", set.name)))),
-    )
+    let files = join_all(selection.files.iter().map(async |set| {
+        let checked = refuse_vault_inside(set, config).and(files::check(set).await);
+        checked.map_err(|error| error.context(format!("files {}", set.name)))
+    }))
     .await;
 
     let mut problems = databases.into_iter().chain(files).filter_map(Result::err);
@@ -55,6 +54,25 @@ pub(super) async fn check(selection: &Selection, config: &Config) -> Result<()> 
     }
     let hint = format!("{} Besides: {}", first.hint_text().unwrap_or_default(), others.join("; "));
     Err(first.hint(hint.trim().to_owned()))
+}
+
+/// A vault inside the files would be backed up into itself, every night twice as large.
+fn refuse_vault_inside(set: &FileSetConfig, config: &Config) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into());
+    let root = real(&set.root);
+    let inside = config.disks.iter().find_map(|disk| match &disk.kind {
+        DiskKind::Local { path } if real(path).starts_with(&root) => Some((&disk.name, path)),
+        _ => None,
+    });
+    match inside {
+        None => Ok(()),
+        Some((disk, path)) => Err(Error::configuration(format!(
+            "{} holds {}, the vault of disk {disk}: it would be backed up into itself",
+            set.root.display(),
+            path.display()
+        ))
+        .hint("Move the vault elsewhere, or name narrower directories in BACKUP_FILES.")),
+    }
 }
 
 /// A guess of all dumps together, for sizing upload parts; `None` when no server tells.
