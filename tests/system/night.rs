@@ -153,6 +153,20 @@ async fn a_repeated_event_makes_one_backup_and_says_so() {
 }
 
 #[tokio::test]
+async fn half_a_backup_under_the_key_is_not_taken_for_the_whole_one() {
+    let mut nightvault = Nightvault::local("clinic");
+    let sqlite = sqlite_clinic(nightvault.folder());
+    let files = documents(nightvault.folder());
+    nightvault.set("DATABASE_URL", &format!("sqlite://{sqlite}")).set("BACKUP_FILES", &files);
+    let time = ["run", "--scheduled-time", "2024-01-15T02:00:00Z"];
+
+    nightvault.ok(&[&time[..], &["--only", "files"]].concat());
+    let said = nightvault.fails(1, &time);
+    assert!(said.stderr.contains("lacks registry"), "{said:?}");
+    assert_eq!(nightvault.ok(&[&time[..], &["--only", "files"]].concat())["status"], "already_done");
+}
+
+#[tokio::test]
 async fn two_moments_that_share_a_key_are_not_taken_for_one_backup() {
     let mut nightvault = Nightvault::local("clinic");
     let sqlite = sqlite_clinic(nightvault.folder());
@@ -228,6 +242,9 @@ async fn cleanup_deletes_nothing_while_backups_have_been_failing() {
     }
     let said = nightvault.fails(1, &["cleanup"]);
     assert!(said.stderr.contains("nothing is deleted while backups are failing"), "{said:?}");
+    let report = &nightvault.fails(1, &["--json", "cleanup"]).json()["report"]["disks"][0];
+    let sizes = report["decisions"].as_array().unwrap().iter().map(|decision| decision["size"].as_u64().unwrap());
+    assert_eq!((&report["deleted"], &report["kept_bytes"]), (&0.into(), &sizes.sum::<u64>().into()));
     assert_eq!(nightvault.listed().len(), 3);
 
     let monitor = nightvault.fails(1, &["--json", "monitor"]).json();

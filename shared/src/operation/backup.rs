@@ -82,7 +82,7 @@ async fn run(
     // Until the first byte is written there is nothing to undo: a stop simply ends the preparation.
     let password = context.unless_stopped(environment.archive_password()).await?;
     let selection = context.unless_stopped(Selection::make(environment, event)).await?;
-    let making = Making { key: key.clone(), date, password: password.clone() };
+    let making = Making { key: key.clone(), date, sources: selection.names(), password: password.clone() };
     let reach = FanOut::reach(&selection.stores, making, context.progress.clone());
     let mut lanes = context.unless_stopped(reach).await?;
     if lanes.is_empty() {

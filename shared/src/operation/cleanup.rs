@@ -105,6 +105,11 @@ async fn clean_disk(
         Ok(())
     }
     .await;
+    if !dry_run {
+        // What was planned away and is still there, for whatever reason, is kept.
+        let all: u64 = report.decisions.iter().map(|decision| decision.size).sum();
+        report.kept_bytes = all.saturating_sub(report.deleted_bytes);
+    }
     let error = match result {
         Err(error) => {
             report.error = Some(error.chain());
@@ -149,7 +154,6 @@ async fn apply(plan: &Plan, store: &dyn Store, report: &mut DiskCleanup) -> Resu
                 report.deleted_bytes += decision.size;
             }
             Err(error) => {
-                report.kept_bytes += decision.size;
                 report.refused.push(RefusedDelete { key: decision.key.clone(), error: error.chain() });
             }
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use crate::archive::manifest::FileProblemKind;
 use crate::archive::{ArchiveOutput, reader};
 use crate::progress::Progress;
 use crate::report::DiskReport;
@@ -46,6 +47,8 @@ pub(super) struct Making {
     pub(super) key: String,
     /// The moment that the key stands for.
     pub(super) date: Timestamp,
+    /// The names of the databases and file sets that it is to hold.
+    pub(super) sources: Vec<String>,
     /// The password that opens it.
     pub(super) password: Secret,
 }
@@ -232,20 +235,38 @@ async fn abort(store: &dyn Store, upload: Box<dyn Upload>) {
 }
 
 impl Making {
-    /// What a disk is that has an object under the key: done, when it is this very backup, readable and made for the same
-    /// moment.
+    /// What a disk is that has an object under the key: done, when it is this very backup, readable, made for the same
+    /// moment, and holding everything that this run was to take.
     async fn look_at(&self, store: &Arc<dyn Store>, object: &Object) -> State {
-        let found = match reader::read_tail(store.clone(), object, &self.password).await {
-            Ok(tail) if tail.manifest.date == self.date => return State::There,
-            Ok(tail) => tail.manifest.date,
+        let manifest = match reader::read_tail(store.clone(), object, &self.password).await {
+            Ok(tail) => tail.manifest,
             Err(error) => {
                 let what = format!("{} is there already and does not prove to be this backup", object.key);
                 return State::Failed(error.context(what), None);
             }
         };
-        let message = format!("{} is there already, and it is the backup of {found}, not of {}", object.key, self.date);
-        let hint =
-            "Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC.";
-        State::Failed(Error::new(Class::AlreadyExists, message).hint(hint), None)
+        let (key, of) = (&object.key, manifest.date);
+        let there = manifest.source_names();
+        let lacks: Vec<&str> = self.sources.iter().filter(|name| !there.contains(name)).map(String::as_str).collect();
+        let problems = manifest.files.iter().flat_map(|files| &files.problems);
+        let unreadable = problems.filter(|problem| problem.kind == FileProblemKind::Unreadable).count();
+        let error = if of != self.date {
+            let message = format!("{key} is there already, and it is the backup of {of}, not of {}", self.date);
+            Error::new(Class::AlreadyExists, message).hint(
+                "Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC.",
+            )
+        } else if !lacks.is_empty() {
+            let message = format!("{key} is there already, and it lacks {}", lacks.join(", "));
+            Error::new(Class::AlreadyExists, message).hint(
+                "Nothing was overwritten. Run again without a scheduled time: the backup then gets a key of its own.",
+            )
+        } else if unreadable > 0 {
+            let message = format!("{key} is there already, without {unreadable} files that could not be read");
+            Error::new(Class::Permission, message)
+                .hint("Mend the permissions, then run again without a scheduled time for a backup that is whole.")
+        } else {
+            return State::There;
+        };
+        State::Failed(error, None)
     }
 }

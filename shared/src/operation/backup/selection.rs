@@ -62,6 +62,12 @@ impl Selection {
         Ok(Self { databases, files, stores })
     }
 
+    /// Names of all databases and file sets, as the manifest will have them.
+    pub(super) fn names(&self) -> Vec<String> {
+        let databases = self.databases.iter().map(|database| database.name.clone());
+        databases.chain(self.files.iter().map(|set| set.name.clone())).collect()
+    }
+
     /// The sources of a dry run: reached, nothing read.
     pub(super) fn planned(&self) -> Vec<SourceReport> {
         let databases = self.databases.iter().map(|database| (database.name.clone(), engine(&database.config)));
