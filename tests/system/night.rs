@@ -242,7 +242,7 @@ async fn cleanup_deletes_nothing_while_backups_have_been_failing() {
     }
     let said = nightvault.fails(1, &["cleanup"]);
     assert!(said.stderr.contains("nothing is deleted while backups are failing"), "{said:?}");
-    let report = &nightvault.fails(1, &["--json", "cleanup"]).json()["report"]["disks"][0];
+    let report = &nightvault.fails(1, &["--json", "cleanup"]).json()["disks"][0];
     let sizes = report["decisions"].as_array().unwrap().iter().map(|decision| decision["size"].as_u64().unwrap());
     assert_eq!((&report["deleted"], &report["kept_bytes"]), (&0.into(), &sizes.sum::<u64>().into()));
     assert_eq!(nightvault.listed().len(), 3);
