@@ -20,6 +20,7 @@ pub(crate) fn text(report: &RestoreReport) -> String {
     if let Some(database) = &report.database {
         text.push_str(&of_database(database, report.status));
     }
+    text.push_str(&format!("  {} read from the backup\n", size(report.bytes_read)));
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {}\n", clean(warning)));
     }
@@ -81,6 +82,7 @@ mod tests {
             status: RestoreStatus::Restored,
             started: "2024-01-16T03:00:00Z".parse().unwrap(),
             duration_ms: 61_000,
+            bytes_read: 1 << 20,
             database: Some(RestoredDatabase {
                 name: "clinic".into(),
                 engine: "PostgreSQL".into(),
@@ -105,6 +107,7 @@ mod tests {
              \x20 TABLE           ROWS     SIZE   TIME\n\
              \x20 public.visits  1,000  2.0 MiB  1.2 s\n\
              \x20 public.a\\nb        1     10 B  1.2 s\n\
+             \x20 1.0 MiB read from the backup\n\
              \x20 warning: clinic: odd\n"
         );
     }
@@ -117,7 +120,8 @@ mod tests {
             text(&report),
             "clinic/2024-01-15-02-00-00.zip on disk s3: dry run, nothing was executed; every byte was read and checked, \
              and the target can take it (1 min 1 s)\n\
-             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB\n"
+             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB\n\
+             \x20 1.0 MiB read from the backup\n"
         );
     }
 }

@@ -5,7 +5,7 @@
 //! last block closes the stream. Zstandard: a piece is a frame; readers take frames one after the other as one stream.
 //! What does not get smaller is kept in stored blocks.
 
-use flate2::{Compress, FlushCompress};
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
 
 use crate::config::Compression;
 use crate::{Error, Result};
@@ -145,6 +145,22 @@ fn stored_blocks(raw: &[u8], packed: &mut Vec<u8>) {
         packed.extend((!len).to_le_bytes());
         packed.extend_from_slice(block);
     }
+}
+
+/// Decompresses one piece alone; `None` when `packed` is not a piece of `bytes` raw bytes. What stands behind the piece,
+/// such as the end of the stream, is let be: the caller compares digests.
+pub(crate) fn unpack(method: Method, packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    let raw = match method {
+        Method::Deflate => {
+            let mut raw = Vec::with_capacity(bytes);
+            // All of the input is here and the output has room for all that may come of it: one call is enough.
+            Decompress::new(false).decompress_vec(packed, &mut raw, FlushDecompress::Sync).ok()?;
+            raw
+        }
+        Method::Zstd => zstd::bulk::decompress(packed, bytes).ok()?,
+        Method::Store => packed.to_vec(),
+    };
+    (raw.len() == bytes).then_some(raw)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@
 
 pub(crate) mod blocks;
 mod check;
-mod entry;
 mod open;
 mod password;
+mod ranged;
 mod scan;
 
 use std::io::Write;
@@ -26,8 +26,8 @@ use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
 
 use blocks::{Access, Blocks};
-pub(crate) use entry::{EntryReader, open_entry};
 pub(crate) use open::Opened;
+pub(crate) use ranged::{Archive, EntryReader};
 
 /// What the end of an archive tells.
 #[derive(Debug, Clone)]

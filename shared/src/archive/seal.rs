@@ -7,7 +7,7 @@
 
 use aes::Aes256;
 use ctr::Ctr128LE;
-use ctr::cipher::{KeyIvInit, StreamCipher};
+use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use zeroize::Zeroizing;
@@ -68,13 +68,7 @@ pub(crate) struct Seal {
 impl Seal {
     /// Starts an entry.
     pub(crate) fn new(keys: &Keys) -> Self {
-        let counter = 1u128.to_le_bytes();
-        Self {
-            cipher: Ctr128LE::<Aes256>::new_from_slices(&keys.derived[..KEY_BYTES], &counter)
-                .expect("key and counter have the cipher's sizes"),
-            code: Hmac::new_from_slice(&keys.derived[KEY_BYTES..2 * KEY_BYTES])
-                .expect("HMAC takes a key of any length"),
-        }
+        Self { cipher: cipher(keys), code: mac(keys) }
     }
 
     /// Encrypts the next bytes in place.
@@ -85,9 +79,51 @@ impl Seal {
 
     /// The authentication code of all that was sealed.
     pub(crate) fn finish(self) -> [u8; CODE_BYTES] {
-        let code = self.code.finalize().into_bytes();
-        code[..CODE_BYTES].try_into().expect("SHA-1 has more than ten bytes")
+        shortened(self.code)
     }
+}
+
+/// Computes the authentication code of an entry's ciphertext, front to back.
+pub(crate) struct Code(Hmac<Sha1>);
+
+impl Code {
+    /// Starts an entry.
+    pub(crate) fn new(keys: &Keys) -> Self {
+        Self(mac(keys))
+    }
+
+    /// Takes the next bytes of ciphertext.
+    pub(crate) fn update(mut self, bytes: &[u8]) -> Self {
+        self.0.update(bytes);
+        self
+    }
+
+    /// The code of all that was taken.
+    pub(crate) fn finish(self) -> [u8; CODE_BYTES] {
+        shortened(self.0)
+    }
+}
+
+/// Decrypts in place what stands at `offset` in the ciphertext of an entry. Authenticates nothing.
+pub(crate) fn open_at(keys: &Keys, offset: u64, bytes: &mut [u8]) {
+    let mut cipher = cipher(keys);
+    cipher.seek(offset);
+    cipher.apply_keystream(bytes);
+}
+
+fn cipher(keys: &Keys) -> Ctr128LE<Aes256> {
+    let counter = 1u128.to_le_bytes();
+    Ctr128LE::<Aes256>::new_from_slices(&keys.derived[..KEY_BYTES], &counter)
+        .expect("key and counter have the cipher's sizes")
+}
+
+fn mac(keys: &Keys) -> Hmac<Sha1> {
+    Hmac::new_from_slice(&keys.derived[KEY_BYTES..2 * KEY_BYTES]).expect("HMAC takes a key of any length")
+}
+
+fn shortened(code: Hmac<Sha1>) -> [u8; CODE_BYTES] {
+    let code = code.finalize().into_bytes();
+    code[..CODE_BYTES].try_into().expect("SHA-1 has more than ten bytes")
 }
 
 #[cfg(test)]

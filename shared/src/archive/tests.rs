@@ -2,6 +2,7 @@
 
 mod damage;
 pub(crate) mod forge;
+mod ranged;
 mod round_trip;
 
 use std::ops::Range;

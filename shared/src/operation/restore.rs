@@ -14,15 +14,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::archive::manifest::DatabaseManifest;
-use crate::archive::reader::{self, EntryReader};
+use crate::archive::reader::Archive;
 use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loopback, same_database};
 use crate::environment::Environment;
 use crate::operation::find::{Wanted, find};
 use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
 use crate::progress::Progress;
 use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
-use crate::secret::Secret;
-use crate::store::{Object, Store};
 use crate::target::Loaded;
 use crate::{Error, Result};
 
@@ -47,26 +45,12 @@ impl fmt::Debug for RestoreRequest {
 
 /// What every engine's restore works with.
 struct Work<'a> {
-    source: Source<'a>,
+    archive: Arc<Archive>,
     manifest: &'a DatabaseManifest,
     /// Bytes of one statement that are held in memory.
     limit: u64,
     dry_run: bool,
     context: &'a Context,
-}
-
-/// An archive that is read several times, always in the same version.
-struct Source<'a> {
-    store: &'a Arc<dyn Store>,
-    object: &'a Object,
-    password: &'a Secret,
-}
-
-impl Source<'_> {
-    /// The dump of a database from its beginning.
-    async fn dump(&self, manifest: &DatabaseManifest) -> Result<EntryReader> {
-        reader::open_entry(Arc::clone(self.store), self.object, self.password, &manifest.entry, &manifest.sha256).await
-    }
 }
 
 impl Work<'_> {
@@ -116,14 +100,14 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
     let password = environment.archive_password().await?;
     let (store, backup) = context.unless_stopped(find(environment, &request.of, context)).await?;
     let object = &backup.object;
-    let read = reader::read_tail(Arc::clone(&store), object, &password);
-    let manifest = context.unless_stopped(read).await?.manifest;
+    let archive = context.unless_stopped(Archive::open(Arc::clone(&store), object, &password)).await?;
+    let manifest = archive.manifest().clone();
     let database = select::database(&manifest, request.database.as_deref(), to)?;
     warnings.extend(database.warnings.iter().map(|warning| format!("{}: {warning}", database.name)));
 
     // 3. Checks, the first pass, the second pass.
     let work = Work {
-        source: Source { store: &store, object, password: &password },
+        archive: Arc::clone(&archive),
         manifest: database,
         limit: config.dump_limits.max_row_bytes,
         dry_run: request.dry_run,
@@ -143,6 +127,7 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         status: if request.dry_run { RestoreStatus::Planned } else { RestoreStatus::Restored },
         started: context.now,
         duration_ms: 0,
+        bytes_read: archive.bytes_read(),
         database: Some(restored(database, outcome)),
         warnings,
     })

@@ -16,6 +16,8 @@ pub struct RestoreReport {
     pub started: Timestamp,
     /// Milliseconds from start to end.
     pub duration_ms: u64,
+    /// Bytes that the store was asked for, those of a second reading too.
+    pub bytes_read: u64,
     /// The database that was restored.
     pub database: Option<RestoredDatabase>,
     /// What a person should know though everything is there.

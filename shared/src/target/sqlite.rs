@@ -50,15 +50,6 @@ pub(crate) fn check(path: &Path, manifest: &DatabaseManifest, findings: &mut Fin
     }
 }
 
-/// Reads a dump to its end and writes nothing: then every digest was checked.
-pub(crate) async fn rehearse(mut entry: EntryReader, progress: &Progress) -> Result<()> {
-    progress.set_current("checking the file");
-    while let Some(piece) = entry.next().await? {
-        progress.add_raw_bytes(piece.len() as u64);
-    }
-    Ok(())
-}
-
 /// A file that was written beside its place, checked, and not yet named.
 pub(crate) struct Written {
     file: NamedTempFile,

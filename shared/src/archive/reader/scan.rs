@@ -133,7 +133,7 @@ fn read_entry(
 }
 
 /// Local header and data descriptor must be those of the record.
-fn check_headers(archive: &Opened, record: &Record) -> Result<()> {
+pub(super) fn check_headers(archive: &Opened, record: &Record) -> Result<()> {
     let header = record.local_header();
     let data = record.offset + header.len() as u64;
     let found = archive.blocks.read(record.offset..data)?;

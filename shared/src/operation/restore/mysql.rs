@@ -18,7 +18,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
     let head = manifest.tables.first().map_or(manifest.raw_bytes, |table| table.offset);
     let look = async {
         let mut target = Target::open(server, limits).await?;
-        let needs = rehearse(work.source.dump(manifest).await?, manifest, head, limit, &Default::default()).await?;
+        let needs = rehearse(work.archive.dump(manifest)?, manifest, head, limit, &Default::default()).await?;
         let mut findings = Findings::default();
         target.check(manifest, &needs, &mut findings).await?;
         findings.refuse(target.place())
@@ -27,7 +27,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
 
     // 2. Every byte is authenticated and every statement seen, and none is executed.
     let rehearsal = async {
-        let entry = work.source.dump(manifest).await?;
+        let entry = work.archive.dump(manifest)?;
         rehearse(entry, manifest, manifest.raw_bytes, limit, progress).await
     };
     let needs = context.unless_stopped(rehearsal).await?;
@@ -49,7 +49,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
 
     // 4. The same bytes once more, statement by statement.
     let loading = async {
-        let entry = work.source.dump(manifest).await?;
+        let entry = work.archive.dump(manifest)?;
         target.load(entry, manifest, limit, progress).await
     };
     match context.unless_stopped(loading).await {

@@ -17,7 +17,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
     let head = manifest.tables.first().map_or(manifest.raw_bytes, |table| table.offset);
     let look = async {
         let mut target = Target::open(server).await?;
-        let plan = rehearse(work.source.dump(manifest).await?, manifest, head, limit, &Default::default()).await?;
+        let plan = rehearse(work.archive.dump(manifest)?, manifest, head, limit, &Default::default()).await?;
         let mut findings = Findings::default();
         target.check(manifest, &plan.needs, &mut findings).await?;
         findings.refuse(target.place())
@@ -26,7 +26,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
 
     // 2. Every byte is authenticated and every statement seen, and none is executed.
     let rehearsal = async {
-        let entry = work.source.dump(manifest).await?;
+        let entry = work.archive.dump(manifest)?;
         rehearse(entry, manifest, manifest.raw_bytes, limit, progress).await
     };
     let plan = context.unless_stopped(rehearsal).await?;
@@ -48,7 +48,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
 
     // 4. The same bytes once more, into one transaction.
     let loading = async {
-        let entry = work.source.dump(manifest).await?;
+        let entry = work.archive.dump(manifest)?;
         target.load(entry, manifest, limit, progress).await
     };
     let loaded = match context.unless_stopped(loading).await {

@@ -18,8 +18,7 @@ pub(super) async fn restore(work: &Work<'_>, path: &Path) -> Result<Outcome> {
 
     // 1. The path, then every byte.
     look()?;
-    let rehearsal = async { sqlite::rehearse(work.source.dump(manifest).await?, work.progress()).await };
-    context.unless_stopped(rehearsal).await?;
+    context.unless_stopped(work.archive.authenticate(&manifest.entry, work.progress())).await?;
     let warnings = look()?;
     let begun = Instant::now();
     if work.dry_run {
@@ -27,7 +26,7 @@ pub(super) async fn restore(work: &Work<'_>, path: &Path) -> Result<Outcome> {
     }
 
     // 2. The same bytes once more, into a file beside; it takes its name at the end.
-    let loading = async { sqlite::load(work.source.dump(manifest).await?, path, manifest, work.progress()).await };
+    let loading = async { sqlite::load(work.archive.dump(manifest)?, path, manifest, work.progress()).await };
     let (loaded, written) = context.unless_stopped(loading).await?;
     written.name()?;
     Ok(Outcome { place, loaded: Some(loaded), begun, warnings })
