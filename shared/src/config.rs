@@ -26,7 +26,8 @@
 //! | `DB_DATABASE`, `DB_USERNAME`, `DB_PASSWORD` | name (or SQLite file), user, password in any characters | name and user are needed |
 //! | `DB_SSLMODE` | as `BACKUP_DB_TLS`, for the `DB_*` database alone, over which it goes | `BACKUP_DB_TLS` |
 //! | `BACKUP_DB_TLS` | `disable`, `prefer`, `require`, `verify-ca` or `verify-full` | `verify-full`; `prefer` on loopback and sockets |
-//! | `BACKUP_DB_TLS_CA` | PEM file of the authorities to trust | the system's |
+//! | `BACKUP_DB_TLS_CA` | PEM file of the authorities to trust besides the public ones | Amazon's own for hosts of RDS |
+//! | `BACKUP_DB_AUTH` | `password`, or `iam`: a token for each connection, as RDS takes it | `password` |
 //! | `BACKUP_FILES` | comma list of `name=/path` or `/path` | none |
 //! | `BACKUP_FILES_INCLUDE`, `BACKUP_FILES_EXCLUDE` | comma lists of globs relative to each path | everything, nothing |
 //! | `BACKUP_ARCHIVE_PASSWORD` | printable ASCII, 32 to 99 characters | needed by `backup` |

@@ -4,6 +4,7 @@
 //! configuration, and so never asks the metadata service of a machine that has none. Values of secrets and addresses
 //! of webhooks stand in no error and no log line.
 
+mod iam;
 mod secrets;
 
 use std::fmt;
@@ -163,9 +164,10 @@ impl Environment {
         let mut databases: Vec<DatabaseConfig> = Vec::with_capacity(self.config.databases.len());
         for reference in &self.config.databases {
             let database = match reference {
-                DatabaseRef::Inline(database) => database.clone(),
+                DatabaseRef::Inline(database) => self.signed(database.clone()).await,
                 DatabaseRef::SecretsManager(name) => {
-                    parse_rds_secret(name, &self.fetch(name).await?, &self.config.database_tls)?
+                    let database = parse_rds_secret(name, &self.fetch(name).await?, &self.config.database_tls)?;
+                    self.signed(database).await
                 }
             };
             if databases.iter().any(|other| same_database(other, &database)) {
@@ -180,6 +182,16 @@ impl Environment {
             databases.push(database);
         }
         Ok(databases)
+    }
+
+    /// The database with somebody who signs its logins, where they are signed.
+    pub(crate) async fn signed(&self, mut database: DatabaseConfig) -> DatabaseConfig {
+        if let DatabaseConfig::Postgres(server) | DatabaseConfig::Mysql(server) = &mut database
+            && let Some(iam) = &mut server.iam
+        {
+            iam.signer = Some(Arc::new(iam::AwsSigner::new(self.aws().await.clone())));
+        }
+        database
     }
 
     async fn fetch(&self, name: &str) -> Result<Secret> {

@@ -10,6 +10,7 @@ pub mod files;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+pub(crate) mod tls;
 mod writer;
 
 pub(crate) use writer::hex;

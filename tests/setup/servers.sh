@@ -48,9 +48,10 @@ wait_for() {
 
 start_servers() {
   local ports
-  ports=$(free_ports 4) || return
-  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT s3_port aws_port <<<"$ports"
-  export TEST_POSTGRES_PORT TEST_MARIADB_PORT
+  ports=$(free_ports 6) || return
+  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT s3_port aws_port <<<"$ports"
+  export TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT
+  export TEST_TLS_CA="$scratch/tls/ca.pem"
   export TEST_MARIADB_SOCKET="$scratch/mariadb.sock"
   export TEST_S3_ENDPOINT="http://127.0.0.1:$s3_port" TEST_S3_ROOT="$scratch/s3"
   export TEST_AWS_ENDPOINT="http://127.0.0.1:$aws_port"
@@ -61,7 +62,7 @@ start_servers() {
   # The server of PostgreSQL runs as another user.
   chmod 755 "$scratch" || return
 
-  start_postgres && start_mariadb && start_s3 && start_aws || return
+  start_postgres && start_mariadb && start_tls && start_s3 && start_aws || return
   echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, S3 $s3_port, AWS $aws_port; logs in $scratch"
 }
 
@@ -108,6 +109,48 @@ GRANT ALL PRIVILEGES ON *.* TO nightvault@'%' WITH GRANT OPTION;
 SQL
 }
 
+# A second server of each kind that speaks TLS alone, with a certificate for `localhost` of an authority of our own, and
+# logins that the first two do not have: SCRAM, and a password in clear text (as a token of RDS goes).
+start_tls() {
+  local tls="$scratch/tls" as=()
+  mkdir -p "$tls" || return
+  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=Nightvault test authority" \
+    -keyout "$tls/ca.key" -out "$tls/ca.pem" 2>"$scratch/openssl.log" || return
+  openssl req -newkey rsa:2048 -nodes -subj "/CN=localhost" -keyout "$tls/server.key" -out "$tls/server.csr" \
+    2>>"$scratch/openssl.log" || return
+  openssl x509 -req -in "$tls/server.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 30 \
+    -extfile <(printf 'subjectAltName=DNS:localhost') -out "$tls/server.pem" 2>>"$scratch/openssl.log" || return
+
+  local data="$scratch/postgres-tls"
+  if [ "$(id -u)" = 0 ]; then
+    as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+    install -d -o postgres -g postgres "$data" || return
+    install -o postgres -g postgres -m 600 "$tls/server.key" "$data/server.key" || return
+  else
+    mkdir -p "$data" && install -m 600 "$tls/server.key" "$data/server.key" || return
+  fi
+  printf 'scram, with @:/#' >"$tls/password" && chmod 644 "$tls/password" || return
+  ${as[@]+"${as[@]}"} "$pg/initdb" -D "$data/data" -U postgres -A scram-sha-256 --pwfile="$tls/password" --no-sync \
+    --encoding=UTF8 --locale=C.UTF-8 >"$scratch/initdb-tls.log" 2>&1 || { cat "$scratch/initdb-tls.log" >&2; return 1; }
+  printf '%s\n' 'local all all trust' 'hostssl all clear 127.0.0.1/32 password' \
+    'hostssl all all 127.0.0.1/32 scram-sha-256' | ${as[@]+"${as[@]}"} tee "$data/data/pg_hba.conf" >/dev/null || return
+  launch postgres-tls ${as[@]+"${as[@]}"} "$pg/postgres" -D "$data/data" -p "$TEST_POSTGRES_TLS_PORT" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories="$data" -c fsync=off \
+    -c ssl=on -c ssl_cert_file="$tls/server.pem" -c ssl_key_file="$data/server.key"
+  wait_for postgres-tls "$pg/pg_isready" -q -h "$data" -p "$TEST_POSTGRES_TLS_PORT" -U postgres || return
+
+  data="$scratch/mariadb-tls"
+  mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$data" --auth-root-authentication-method=normal \
+    --skip-test-db >"$scratch/mariadb-tls-install.log" 2>&1 || { cat "$scratch/mariadb-tls-install.log" >&2; return 1; }
+  launch mariadb-tls mariadbd --no-defaults --user="$(id -un)" --datadir="$data" --port="$TEST_MARIADB_TLS_PORT" \
+    --bind-address=127.0.0.1 --socket="$scratch/mariadb-tls.sock" --pid-file="$scratch/mariadb-tls.pid" \
+    --tmpdir="$scratch" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=32M \
+    --ssl-ca="$tls/ca.pem" --ssl-cert="$tls/server.pem" --ssl-key="$tls/server.key"
+  local client=(mariadb --no-defaults --user=root --socket="$scratch/mariadb-tls.sock")
+  wait_for mariadb-tls "${client[@]}" -e 'SELECT 1' || return
+  "${client[@]}" -e "CREATE USER tls@'%' IDENTIFIED BY 'pw' REQUIRE SSL; GRANT ALL ON *.* TO tls@'%'; CREATE DATABASE clinic"
+}
+
 start_s3() {
   mkdir -p "$TEST_S3_ROOT" || return
   launch s3 "$cache/bin/s3s-fs" --host 127.0.0.1 --port "$s3_port" --access-key AKIDTEST --secret-key SECRETTEST "$TEST_S3_ROOT"
@@ -130,7 +173,7 @@ print_exports() {
 
 show_server_logs() {
   local name
-  for name in postgres mariadb s3 aws; do
+  for name in postgres mariadb postgres-tls mariadb-tls s3 aws; do
     printf '\n--- last lines of %s.log\n' "$name" >&2
     tail -n 40 "$scratch/$name.log" >&2 || true
   done

@@ -21,4 +21,5 @@ mod secrets;
 mod sqlite;
 mod stores;
 mod support;
+mod tls;
 mod verify;

@@ -30,6 +30,7 @@ fn full() -> Stack {
             ("BackupName", json!("clinic")),
             ("Encryption", json!("SSE-KMS")),
             ("SecretsKeyArn", json!(calls::SECRETS_KEY)),
+            ("DatabaseIamUserArns", json!([calls::LOGIN])),
             ("SlackWebhookSecretArn", json!(calls::SLACK)),
             ("NotificationEmail", json!("night@example.com")),
             ("MailFrom", json!("backup@example.com")),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::given;
+use crate::support::mariadb::Scratch;
 use crate::support::nightvault::Nightvault;
 
 const FIRST: &str = "first-0123456789abcdefghijklmnop";
@@ -93,6 +94,45 @@ async fn a_rotated_password_is_used_by_the_very_next_backup() {
         assert!(!opens(&nightvault, key, wrong), "{key} should not open with {wrong}");
     }
     delete(&name).await;
+}
+
+/// The server has the new password already, and the secret gets it between our fetch and our login.
+#[tokio::test]
+async fn a_database_secret_that_is_rotated_under_the_run_is_fetched_once_more() {
+    let database = Scratch::new("rotation");
+    let old = json!({ "username": "nightvault", "password": "the old one", "engine": "mariadb", "host": "127.0.0.1",
+        "dbname": database.name() });
+    let (login, listener) = (database.config(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let with = |password: &str| {
+        let mut secret = old.clone();
+        secret["port"] = listener.local_addr().unwrap().port().into();
+        secret["password"] = password.into();
+        secret.to_string()
+    };
+    let mut nightvault = installation("rotation");
+    let name = create(&nightvault, &with("the old one")).await;
+    nightvault.set("BACKUP_ARCHIVE_PASSWORD", FIRST).set("DATABASE_SECRET", &name).set("BACKUP_DB_TLS", "disable");
+
+    let newer = json!({"SecretId": name, "SecretString": with(login.password.expose()), "ClientRequestToken": token()});
+    let server = tokio::spawn(async move {
+        let mut connections = 0;
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if connections == 0 {
+                call("PutSecretValue", newer.clone()).await;
+            }
+            connections += 1;
+            let mut server = tokio::net::TcpStream::connect(("127.0.0.1", login.port)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let (report, nightvault) =
+        tokio::task::spawn_blocking(move || (nightvault.ok(&["run"]), nightvault)).await.unwrap();
+    assert_eq!(report["status"], "stored", "{report}");
+    assert!(!report.to_string().contains("the old one"));
+    server.abort();
+    delete(&name).await;
+    drop(nightvault);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::raw::{Raw, check_secret_name};
 use super::url::{self, Url};
-use super::{DatabaseConfig, DatabaseRef, DatabaseTls, ServerDatabase, TlsMode};
+use super::{DatabaseConfig, DatabaseRef, DatabaseTls, Iam, ServerDatabase, TlsMode};
 use crate::secret::Secret;
 
 /// The words of [`TlsMode`]; PostgreSQL's and MySQL's own ones among them.
@@ -21,6 +21,9 @@ const TLS_WORDS: &[(&str, TlsMode)] = &[
     ("verify-full", TlsMode::VerifyFull),
     ("verify_identity", TlsMode::VerifyFull),
 ];
+
+/// How one logs in.
+const AUTH_WORDS: &[(&str, bool)] = &[("password", false), ("iam", true)];
 
 /// Which server it is, for ports and names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +54,8 @@ pub(super) fn read_tls(raw: &mut Raw<'_>) -> DatabaseTls {
     if let Some(path) = ca.as_ref().filter(|path| !path.is_absolute()) {
         raw.problem("BACKUP_DB_TLS_CA", format!("{path:?} is not absolute"));
     }
-    DatabaseTls { mode: raw.one_of("BACKUP_DB_TLS", TLS_WORDS), ca }
+    let iam = raw.one_of("BACKUP_DB_AUTH", AUTH_WORDS).unwrap_or_default();
+    DatabaseTls { mode: raw.one_of("BACKUP_DB_TLS", TLS_WORDS), ca, iam }
 }
 
 pub(super) fn read(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Vec<DatabaseRef> {
@@ -158,7 +162,7 @@ fn sqlite(url: &Url) -> Result<DatabaseConfig, String> {
 }
 
 fn server(engine: Engine, url: Url, defaults: &DatabaseTls) -> Result<DatabaseConfig, String> {
-    let (mut host, mut tls, mut tls_ca) = (url.host, defaults.mode, defaults.ca.clone());
+    let (mut host, mut tls, mut tls_ca, mut iam) = (url.host, defaults.mode, defaults.ca.clone(), defaults.iam);
     for (name, value) in url.query {
         match name.as_str() {
             "sslmode" | "ssl-mode" | "ssl_mode" => {
@@ -166,10 +170,14 @@ fn server(engine: Engine, url: Url, defaults: &DatabaseTls) -> Result<DatabaseCo
                 tls = Some(found.ok_or("has an sslmode that is none")?.1);
             }
             "sslrootcert" | "ssl-ca" | "ssl_ca" => tls_ca = Some(PathBuf::from(value)),
+            "auth" => {
+                let found = AUTH_WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+                iam = found.ok_or("has an auth that is neither password nor iam")?.1;
+            }
             "host" | "socket" if host.is_empty() && value.starts_with('/') => host = value,
             "host" | "socket" => return Err("has a socket that is not absolute, or beside a host".into()),
             // Its name is not quoted: it may be half a password with a bare '?' and a bare comma in it.
-            _ => return Err("has a parameter that is none of sslmode, sslrootcert and socket".into()),
+            _ => return Err("has a parameter that is none of sslmode, sslrootcert, auth and socket".into()),
         }
     }
     let [database] =
@@ -183,13 +191,16 @@ fn server(engine: Engine, url: Url, defaults: &DatabaseTls) -> Result<DatabaseCo
             return Err(format!("has a control character in the {what}"));
         }
     }
+    let tls = tls.unwrap_or_else(|| default_tls(&host));
+    let iam = iam_over(iam, tls)?;
     Ok(engine.wrap(ServerDatabase {
         port: url.port.unwrap_or(engine.default_port()),
         user,
         password: url.password.unwrap_or_else(|| Secret::new("")),
         database,
-        tls: tls.unwrap_or_else(|| default_tls(&host)),
+        tls,
         tls_ca,
+        iam,
         host,
     }))
 }
@@ -227,6 +238,10 @@ fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Option<DatabaseCon
     if password.expose().contains('\0') {
         raw.problem("DB_PASSWORD", "has a NUL character");
     }
+    let iam = iam_over(defaults.iam, tls).unwrap_or_else(|wrong| {
+        raw.problem("BACKUP_DB_AUTH", wrong);
+        None
+    });
     let mut needed = |variable: &str| {
         let text = raw.text(variable);
         if text.is_none() {
@@ -243,7 +258,20 @@ fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Option<DatabaseCon
         database: database?,
         tls,
         tls_ca: defaults.ca.clone(),
+        iam,
     }))
+}
+
+/// IAM authentication, where it is wanted. Its token is a password that the server must see in clear text, so it never
+/// goes over a connection that somebody may listen to.
+pub(super) fn iam_over(wanted: bool, tls: TlsMode) -> Result<Option<Iam>, String> {
+    match (wanted, tls) {
+        (false, _) => Ok(None),
+        (true, TlsMode::VerifyCa | TlsMode::VerifyFull) => Ok(Some(Iam::default())),
+        (true, _) => {
+            Err("logs in by IAM, which takes a connection whose certificate is checked: sslmode=verify-full".into())
+        }
+    }
 }
 
 fn read_laravel_sqlite(raw: &mut Raw<'_>) -> Option<DatabaseConfig> {

@@ -148,6 +148,7 @@ fn server(engine: &str, it: &ServerDatabase) -> Value {
     };
     json!({
         "engine": engine, "host": it.host, "port": it.port, "database": it.database, "user": it.user,
+        "auth": if it.iam.is_some() { "iam" } else { "password" },
         "password": if it.password.expose().is_empty() { Value::Null } else { "***".into() },
         "tls": tls, "tls_ca": it.tls_ca,
     })

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::databases::{Engine, default_tls};
+use super::databases::{Engine, default_tls, iam_over};
 use super::{DatabaseConfig, DatabaseTls, ServerDatabase};
 use crate::secret::Secret;
 use crate::{Error, Result};
@@ -44,14 +44,18 @@ pub(crate) fn parse_rds_secret(name: &str, json: &Secret, tls: &DatabaseTls) -> 
     };
     let port = port.filter(|port| *port != 0).ok_or_else(|| wrong("has a \"port\" that is no port".into()))?;
     let host = text("host")?;
+    let mode = tls.mode.unwrap_or_else(|| default_tls(&host));
+    let iam = iam_over(tls.iam, mode).map_err(wrong)?;
     Ok(engine.wrap(ServerDatabase {
         port,
         user: text("username")?,
-        password: Secret::new(text("password")?),
+        // With IAM authentication the secret is but the address.
+        password: Secret::new(if iam.is_some() { String::new() } else { text("password")? }),
         // RDS itself leaves `dbname` out when an instance was made without one; its identifier is the custom then.
         database: text("dbname").or_else(|missing| text("dbInstanceIdentifier").map_err(|_| missing))?,
-        tls: tls.mode.unwrap_or_else(|| default_tls(&host)),
+        tls: mode,
         tls_ca: tls.ca.clone(),
+        iam,
         host,
     }))
 }

@@ -1,8 +1,11 @@
 //! What the rest of the crate gets to see of the configuration: validated, typed, defaults resolved.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
 use crate::retention::Policy;
@@ -142,8 +145,47 @@ pub struct ServerDatabase {
     pub database: String,
     /// How the connection is protected.
     pub tls: TlsMode,
-    /// PEM file of the authorities to trust instead of the system's.
+    /// PEM file of the authorities to trust besides the public ones.
     pub tls_ca: Option<PathBuf>,
+    /// IAM authentication instead of the password.
+    pub iam: Option<Iam>,
+}
+
+impl ServerDatabase {
+    /// The password of the next connection; with IAM authentication a token that is made for it and lives 15 minutes.
+    ///
+    /// # Errors
+    /// No AWS credentials could be had, or there is nobody who signs.
+    pub(crate) async fn login_password(&self) -> crate::Result<Secret> {
+        match &self.iam {
+            None => Ok(self.password.clone()),
+            Some(Iam { signer: Some(signer) }) => signer.token(&self.host, self.port, &self.user).await,
+            Some(Iam { signer: None }) => Err(crate::Error::bug("nobody signs for the IAM authentication")),
+        }
+    }
+}
+
+/// IAM database authentication.
+#[derive(Clone, Debug, Default)]
+pub struct Iam {
+    /// Who signs; the configuration knows nobody, the environment does.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+}
+
+/// Two logins by IAM are the same login: the user stands elsewhere.
+impl PartialEq for Iam {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Iam {}
+
+/// Makes the tokens of IAM database authentication.
+#[async_trait]
+pub(crate) trait Signer: Debug + Send + Sync {
+    /// A token for one connection.
+    async fn token(&self, host: &str, port: u16, user: &str) -> crate::Result<Secret>;
 }
 
 /// How a database connection is protected.
@@ -166,8 +208,10 @@ pub enum TlsMode {
 pub struct DatabaseTls {
     /// `BACKUP_DB_TLS`; `None` = checked in full, save on loopback addresses and sockets.
     pub mode: Option<TlsMode>,
-    /// `BACKUP_DB_TLS_CA`: PEM file of the authorities to trust instead of the system's.
+    /// `BACKUP_DB_TLS_CA`: PEM file of the authorities to trust besides the public ones.
     pub ca: Option<PathBuf>,
+    /// `BACKUP_DB_AUTH=iam`: log in with a token instead of a password.
+    pub iam: bool,
 }
 
 /// A set of files.

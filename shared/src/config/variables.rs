@@ -57,6 +57,7 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("DB_PASSWORD", "a password, in any characters"),
     ("DB_SSLMODE", TLS),
     ("BACKUP_DB_TLS", TLS),
+    ("BACKUP_DB_AUTH", "password or iam"),
     ("BACKUP_DB_TLS_CA", "the absolute path of a PEM file"),
     ("BACKUP_FILES", "a comma list of name=/path and /path"),
     ("BACKUP_FILES_INCLUDE", GLOBS),

@@ -81,14 +81,28 @@ async fn run(
 
     // Until the first byte is written there is nothing to undo: a stop simply ends the preparation.
     let password = context.unless_stopped(environment.archive_password()).await?;
-    let selection = context.unless_stopped(Selection::make(environment, event)).await?;
+    let mut selection = context.unless_stopped(Selection::make(environment, event)).await?;
     let making = Making { key: key.clone(), date, sources: selection.names(), password: password.clone() };
     let reach = FanOut::reach(&selection.stores, making, context.progress.clone());
     let mut lanes = context.unless_stopped(reach).await?;
     if lanes.is_empty() {
         return conclude(report, lanes);
     }
-    context.unless_stopped(dump::check(&selection, config)).await?;
+    let reached = async {
+        match dump::check(&selection, config).await {
+            // A secret may have been rotated between its fetch and the login: what it holds now gets one try.
+            Err(error) if error.class() == Class::Permission => match selection.rotated(environment, event).await {
+                Some(newer) => {
+                    dump::check(&newer, config).await?;
+                    selection = newer;
+                    Ok(())
+                }
+                None => Err(error),
+            },
+            checked => checked,
+        }
+    };
+    context.unless_stopped(reached).await?;
 
     if event.dry_run {
         report.status = BackupStatus::Planned;

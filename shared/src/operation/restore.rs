@@ -91,7 +91,7 @@ pub async fn restore(
 
 async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {
     let config = environment.config();
-    let to = &request.to;
+    let to = &environment.signed(request.to.clone()).await;
 
     // 1. What must not be the source. Asked first, since it takes no connection.
     let mut warnings = refuse_source(environment, to).await?;

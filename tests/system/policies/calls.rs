@@ -11,6 +11,9 @@ pub(super) const SECRETS_KEY: &str = "arn:aws:kms:eu-central-1:111111111111:key/
 /// An object of the bucket, as infra/vault.yaml itself calls it.
 pub(super) const IN_BUCKET: &str = "arn:here:Bucket/clinic/2024-01-15-02-00-00.zip";
 
+/// A login of a database by IAM.
+pub(super) const LOGIN: &str = "arn:aws:rds-db:eu-central-1:111111111111:dbuser:cluster-clinic/backup";
+
 const VAULT: &str = "arn:here:Vault.Outputs.BucketArn";
 const ARCHIVE: &str = "arn:here:Vault.Outputs.BucketArn/clinic/2024-01-15-02-00-00.zip";
 const KEY: &str = "arn:here:Vault.Outputs.KeyArn";
@@ -99,8 +102,9 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
     let database = vec![call("secretsmanager:GetSecretValue", DATABASE)];
     let database_key = vec![decrypt(SECRETS_KEY, DATABASE)];
     let (seals, opens) = (vec![by_s3("kms:GenerateDataKey")], vec![by_s3("kms:Decrypt")]);
-    // The last two columns exist only with every option on.
-    let groups: [(Vec<Call>, &[&str]); 10] = [
+    let login = vec![call("rds-db:connect", LOGIN)];
+    // The last ones exist only with every option on.
+    let groups: [(Vec<Call>, &[&str]); 11] = [
         (puts, &["BackupRole"]),
         (abort, &["BackupRole", "CleanupRole"]),
         (reads, &["BackupRole", "MonitorRole"]),
@@ -108,6 +112,7 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         (deletes, &["CleanupRole"]),
         (password, &["BackupRole", "MonitorRole"]),
         (database, &["BackupRole"]),
+        (login, if complete { &["BackupRole"] } else { &[] }),
         (database_key, if complete { &["BackupRole"] } else { &[] }),
         (seals, if complete { &["BackupRole"] } else { &[] }),
         (opens, if complete { &["BackupRole", "MonitorRole"] } else { &[] }),
@@ -211,6 +216,9 @@ fn of_nobody() -> Vec<Call> {
         ("iam:PassRole", "arn:aws:iam::111111111111:role/admin"),
         ("sts:AssumeRole", "arn:aws:iam::111111111111:role/admin"),
         ("ec2:RunInstances", "arn:aws:ec2:eu-central-1:111111111111:instance/*"),
+        ("rds-db:anything-else", LOGIN),
+        ("rds-db:connect", "arn:aws:rds-db:eu-central-1:111111111111:dbuser:cluster-clinic/admin"),
+        ("rds-db:connect", "arn:aws:rds-db:eu-central-1:111111111111:dbuser:cluster-other/backup"),
         ("rds:DeleteDBInstance", "arn:aws:rds:eu-central-1:111111111111:db:clinic"),
     ] {
         denied.push(call(action, resource));

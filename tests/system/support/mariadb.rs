@@ -131,6 +131,7 @@ impl Scratch {
             database: self.name.clone(),
             tls: TlsMode::Prefer,
             tls_ca: None,
+            iam: None,
         }
     }
 

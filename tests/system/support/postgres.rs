@@ -86,6 +86,7 @@ impl Scratch {
             database: self.name.clone(),
             tls: TlsMode::Disable,
             tls_ca: None,
+            iam: None,
         }
     }
 

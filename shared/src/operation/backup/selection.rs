@@ -62,6 +62,13 @@ impl Selection {
         Ok(Self { databases, files, stores })
     }
 
+    /// The same databases with other logins, when their secrets hold others by now.
+    pub(super) async fn rotated(&self, environment: &Environment, event: &Event) -> Option<Self> {
+        let newer = Self::make(environment, event).await.ok()?;
+        let logins = |it: &Self| it.databases.iter().map(|database| database.config.clone()).collect::<Vec<_>>();
+        (newer.names() == self.names() && logins(&newer) != logins(self)).then_some(newer)
+    }
+
     /// Names of all databases and file sets, as the manifest will have them.
     pub(super) fn names(&self) -> Vec<String> {
         let databases = self.databases.iter().map(|database| database.name.clone());
@@ -200,6 +207,7 @@ mod tests {
             database: database.to_owned(),
             tls: TlsMode::Disable,
             tls_ca: None,
+            iam: None,
         })
     }
 

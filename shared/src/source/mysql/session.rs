@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Decode, Row as _, ValueRef, raw_sql};
 use super::quoting::literal;
 use crate::config::{ServerDatabase, TlsMode};
 use crate::source::DumpLimits;
+use crate::source::tls::{HANDSHAKE_HINT, authorities, handshake_failed};
 use crate::{Class, Error, Result};
 
 /// How long connecting may take.
@@ -82,7 +83,8 @@ impl Session {
     /// Connects, sets the session up and checks that the settings are in force.
     pub(crate) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
         let what = format!("cannot connect to database {:?} on {:?}", database.database, database.host);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, options(database).connect())
+        let options = options(database).await?;
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, options.connect())
             .await
             .map_err(|_| {
                 Error::new(Class::Transient, format!("{what}: no answer within {} s", CONNECT_TIMEOUT.as_secs()))
@@ -287,10 +289,7 @@ pub(crate) fn failed(error: sqlx::Error, what: impl Display) -> Error {
         Some(1030 | 1034 | 1035 | 1194 | 1712 | 1932) => (Class::Corrupt, Some("Check the table on the server.")),
         Some(_) if matches!(error, sqlx::Error::Database(_)) && !is_passing(&error) => (Class::Bug, None),
         _ => match &error {
-            sqlx::Error::Tls(_) => (
-                Class::Configuration,
-                Some("Check the TLS mode and the file of trusted authorities for this database."),
-            ),
+            error if handshake_failed(error) => (Class::Configuration, Some(HANDSHAKE_HINT)),
             sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => (Class::Configuration, None),
             _ => (Class::Transient, None),
         },
@@ -313,7 +312,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
     )
 }
 
-fn options(database: &ServerDatabase) -> MySqlConnectOptions {
+async fn options(database: &ServerDatabase) -> Result<MySqlConnectOptions> {
+    let password = database.login_password().await?;
     let mut options = MySqlConnectOptions::new()
         .username(&database.user)
         .database(&database.database)
@@ -337,13 +337,17 @@ fn options(database: &ServerDatabase) -> MySqlConnectOptions {
         options.host(&database.host).port(database.port)
     };
     // An empty password must not be scrambled: the server expects no answer at all then.
-    if !database.password.expose().is_empty() {
-        options = options.password(database.password.expose());
+    if !password.expose().is_empty() {
+        options = options.password(password.expose());
     }
-    match &database.tls_ca {
-        Some(file) => options.ssl_ca(file),
+    // The plugin of RDS wants its token in clear text; the configuration has seen to it that the connection is checked TLS.
+    if database.iam.is_some() {
+        options = options.enable_cleartext_plugin(true);
+    }
+    Ok(match authorities(database).await? {
+        Some(pem) => options.ssl_ca_from_pem(pem.into_owned()),
         None => options,
-    }
+    })
 }
 
 /// `10.11.19-MariaDB…` and `5.5.5-10.11…` (MariaDB's old disguise) → numbers.

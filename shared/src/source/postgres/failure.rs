@@ -2,6 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
+use crate::source::tls::{HANDSHAKE_HINT, handshake_failed};
 use crate::{Class, Error};
 
 /// The SQLSTATE of a server's error.
@@ -30,14 +31,8 @@ pub(super) fn failed(action: impl Into<String>, error: sqlx::Error) -> Error {
 fn classify(error: &sqlx::Error) -> (Class, Option<&'static str>) {
     let Some(state) = sqlstate(error) else {
         return match error {
+            error if handshake_failed(error) => (Class::Configuration, Some(HANDSHAKE_HINT)),
             sqlx::Error::Io(_) => (Class::Transient, None),
-            sqlx::Error::Tls(_) => (
-                Class::Configuration,
-                Some(
-                    "Check the TLS mode and the file of trusted authorities; a database on RDS needs the bundle of \
-                     Amazon's own authorities.",
-                ),
-            ),
             sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => (Class::Configuration, None),
             // A connection that breaks in the middle of a message ends here.
             sqlx::Error::Protocol(_) => (Class::Transient, None),

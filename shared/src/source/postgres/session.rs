@@ -15,6 +15,7 @@ use super::failure::failed;
 use super::quote::{ident, literal};
 use crate::config::{ServerDatabase, TlsMode};
 use crate::source::DumpLimits;
+use crate::source::tls::authorities;
 use crate::{Class, Error, Result};
 
 /// How long a connection may take to be made.
@@ -46,7 +47,7 @@ impl Session {
     /// Connects and asks who is at the other end; the session is as its role and its database set it up.
     pub(crate) async fn connect(database: &ServerDatabase) -> Result<Self> {
         let place = format!("database {} on {}:{}", database.database, database.host, database.port);
-        let options = options(database);
+        let options = options(database).await?;
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, options.connect())
             .await
             .map_err(|_| {
@@ -261,11 +262,12 @@ impl Record {
 }
 
 /// The driver's options, from fields.
-fn options(database: &ServerDatabase) -> PgConnectOptions {
+async fn options(database: &ServerDatabase) -> Result<PgConnectOptions> {
+    let password = database.login_password().await?;
     let mut options = PgConnectOptions::new_without_pgpass()
         .port(database.port)
         .username(&database.user)
-        .password(database.password.expose())
+        .password(password.expose())
         .database(&database.database)
         .application_name("nightvault")
         .ssl_mode(match database.tls {
@@ -281,10 +283,10 @@ fn options(database: &ServerDatabase) -> PgConnectOptions {
     } else {
         options.host(&database.host)
     };
-    match &database.tls_ca {
-        Some(file) => options.ssl_root_cert(file),
+    Ok(match authorities(database).await? {
+        Some(pem) => options.ssl_root_cert_from_pem(pem.into_owned()),
         None => options,
-    }
+    })
 }
 
 /// Another server process answers than before.
