@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use nightvault_core::catalog::Selector;
 use nightvault_core::config::{self, DatabaseTls};
-use nightvault_core::operation::{Event, Extraction, Only, RestoreRequest, Wanted};
+use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, Wanted};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
 
@@ -81,7 +81,10 @@ pub(crate) enum Command {
     Extract(Extract),
     /// Delete what the retention policy no longer keeps.
     Cleanup(Cleanup),
-    /// Take a database out of a backup into an empty one.
+    /// Take a database out of a backup into an empty one, or its files into an empty folder, or both.
+    ///
+    /// Nothing is executed before every byte of the dump was authenticated. Files lie hidden beside their place until all of
+    /// them are whole; with a database they get their names when it is restored, so that a failure leaves neither.
     Restore(Restore),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
@@ -194,14 +197,20 @@ pub(crate) struct Restore {
     which: Which,
     /// The database that takes it, empty and no source of backups: postgres://user@host/database. A password in it is
     /// seen by whoever lists processes; --to-password-env is not.
-    #[arg(long, value_name = "URL")]
-    to: String,
+    #[arg(long, value_name = "URL", required_unless_present = "files")]
+    to: Option<String>,
     /// The variable that holds the password of --to, in any characters.
-    #[arg(long, value_name = "VARIABLE")]
+    #[arg(long, value_name = "VARIABLE", requires = "to")]
     to_password_env: Option<String>,
     /// Which database of the backup, where it holds more than one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "to")]
     database: Option<String>,
+    /// The folder that takes the files, empty or not there yet: each file set in a folder of its name.
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+    /// This file set alone; its contents go into the folder of --files itself.
+    #[arg(long, value_name = "NAME", requires = "files")]
+    set: Option<String>,
     /// Read and check every byte, look at the target, execute nothing.
     #[arg(long)]
     dry_run: bool,
@@ -326,7 +335,11 @@ impl Restore {
         };
         Ok(RestoreRequest {
             of: self.which.wanted(),
-            to: config::parse_database_url("--to", &self.to, tls, password)?,
+            to: match &self.to {
+                Some(to) => Some(config::parse_database_url("--to", to, tls, password)?),
+                None => None,
+            },
+            files: self.files.as_ref().map(|to| FilesRequest { to: to.clone(), set: self.set.clone() }),
             database: self.database.clone(),
             dry_run: self.dry_run,
         })

@@ -8,7 +8,7 @@ mod restore;
 mod show;
 mod verify;
 
-pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
+pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles, RestoredTable};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

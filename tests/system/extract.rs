@@ -13,7 +13,7 @@ use crate::verify::{back_up, flip, installation};
 const DAY: &str = "2024-01-15";
 
 /// Everything below a folder: path, mode, and contents or target.
-fn tree(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
+pub(crate) fn tree(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -34,11 +34,11 @@ fn tree(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
     found
 }
 
-fn modified(path: &Path) -> i64 {
+pub(crate) fn modified(path: &Path) -> i64 {
     fs::symlink_metadata(path).expect("metadata").mtime()
 }
 
-fn set_modified(path: &Path, seconds: u64) {
+pub(crate) fn set_modified(path: &Path, seconds: u64) {
     let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     fs::File::open(path).and_then(|file| file.set_modified(time)).expect("a new time");
 }

@@ -1,5 +1,6 @@
 //! `nightvault restore`: what was backed up comes back whole, or nothing is touched and the reason is told.
 
+mod files;
 mod mysql;
 mod postgres;
 mod sqlite;

@@ -1,12 +1,14 @@
 //! A restore's report as text.
 
-use nightvault_core::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
+use nightvault_core::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles, RestoredTable};
 
 use super::human::{clean, count, duration, plural, size};
 use super::table;
 
 /// At most so many tables are shown, the largest; the report has all of them.
 const TABLES_SHOWN: usize = 30;
+/// At most so many entries that were left out are named; the report has all of them.
+const LEFT_OUT_SHOWN: usize = 20;
 
 pub(crate) fn text(report: &RestoreReport) -> String {
     let (key, disk, took) = (clean(&report.key), clean(&report.disk), duration(report.duration_ms));
@@ -19,6 +21,9 @@ pub(crate) fn text(report: &RestoreReport) -> String {
     };
     if let Some(database) = &report.database {
         text.push_str(&of_database(database, report.status));
+    }
+    if let Some(files) = &report.files {
+        text.push_str(&of_files(files, report.status));
     }
     text.push_str(&format!("  {} read from the backup\n", size(report.bytes_read)));
     for warning in &report.warnings {
@@ -56,6 +61,31 @@ fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
     text
 }
 
+fn of_files(it: &RestoredFiles, status: RestoreStatus) -> String {
+    let sets: Vec<String> = it.sets.iter().map(|set| clean(set)).collect();
+    let mut text = format!(
+        "  files {} into {}: {}, {} and {}, {}",
+        sets.join(", "),
+        clean(&it.target),
+        plural(it.files, "file", "files"),
+        plural(it.directories, "directory", "directories"),
+        plural(it.symlinks, "symbolic link", "symbolic links"),
+        size(it.raw_bytes),
+    );
+    if status == RestoreStatus::Restored {
+        text.push_str(&format!(" in {}, whole and authenticated", duration(it.duration_ms)));
+    }
+    text.push('\n');
+    for left_out in it.left_out.iter().take(LEFT_OUT_SHOWN) {
+        text.push_str(&format!("  NOT MADE: {}: {}\n", clean(&left_out.entry), clean(&left_out.reason)));
+    }
+    let rest = it.left_out.len().saturating_sub(LEFT_OUT_SHOWN);
+    if rest > 0 {
+        text.push_str(&format!("  and {rest} more were not made; --json names all\n"));
+    }
+    text
+}
+
 fn row(table: &RestoredTable) -> Vec<String> {
     let name = match &table.schema {
         Some(schema) => format!("{schema}.{}", table.name),
@@ -66,6 +96,8 @@ fn row(table: &RestoredTable) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use nightvault_core::report::LeftOut;
+
     use super::*;
 
     fn a_report() -> RestoreReport {
@@ -93,6 +125,7 @@ mod tests {
                 duration_ms: 30_000,
                 tables: vec![table("a\nb", 1, 10), table("visits", 1000, 2 << 20)],
             }),
+            files: None,
             warnings: vec!["clinic: odd".into()],
         }
     }
@@ -109,6 +142,29 @@ mod tests {
              \x20 public.a\\nb        1     10 B  1.2 s\n\
              \x20 1.0 MiB read from the backup\n\
              \x20 warning: clinic: odd\n"
+        );
+    }
+
+    #[test]
+    fn files_are_told_with_what_was_left_out() {
+        let left_out = LeftOut { entry: "files/docs/l\n".into(), reason: "leads out".into() };
+        let files = RestoredFiles {
+            sets: vec!["docs".into(), "media".into()],
+            target: "/srv/new".into(),
+            files: 1200,
+            directories: 1,
+            symlinks: 0,
+            raw_bytes: 5 << 20,
+            left_out: vec![left_out],
+            duration_ms: 2500,
+        };
+        let report = RestoreReport { database: None, files: Some(files), warnings: Vec::new(), ..a_report() };
+        assert_eq!(
+            text(&report),
+            "clinic/2024-01-15-02-00-00.zip on disk s3: restored in 1 min 1 s\n\
+             \x20 files docs, media into /srv/new: 1,200 files, 1 directory and 0 symbolic links, 5.0 MiB in 2.5 s, whole and \
+             authenticated\n\
+             \x20 NOT MADE: files/docs/l\\n: leads out\n"
         );
     }
 

@@ -6,24 +6,31 @@
 //! come after all files, so that no file can be written through one.
 
 mod folder;
+mod rehearse;
 mod take;
 #[cfg(test)]
 mod tests;
 mod wanted;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::archive::reader;
+use crate::archive::reader::{self, Unpacker};
 use crate::environment::Environment;
 use crate::operation::find::{Wanted, find};
 use crate::operation::{Context, Failed};
-use crate::report::ExtractReport;
+use crate::report::{ExtractReport, LeftOut};
+use crate::secret::Secret;
+use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
 
+use folder::Folder;
+pub(super) use folder::failed;
+use rehearse::Rehearsal;
 use take::Take;
+pub(super) use take::Taken;
 use wanted::Filter;
 
 /// What is to be taken out, and where to.
@@ -67,27 +74,8 @@ async fn run(
     let password = environment.archive_password().await?;
     let (store, backup) = context.unless_stopped(find(environment, &extraction.of, context)).await?;
 
-    // The thread that reads and writes is asked to stop, and waited for: what it has begun it removes itself.
-    let stop = Arc::new(AtomicBool::new(false));
-    let take = Take::new(extraction.to.clone(), filter, Arc::clone(&stop), Arc::clone(&context.progress));
-    let unpacking = reader::unpack(store.clone(), &backup.object, &password, take);
-    tokio::pin!(unpacking);
-    let (unpacked, stopped) = tokio::select! {
-        unpacked = &mut unpacking => (unpacked, None),
-        error = context.stopped() => {
-            stop.store(true, Ordering::Relaxed);
-            (unpacking.await, Some(error))
-        }
-    };
-    let (take, bytes_read, result) = unpacked?;
-    let result = match (result, stopped) {
-        (Err(_), Some(stopped)) => Err(stopped),
-        (result, _) => result,
-    };
-
-    let (taken, finished) = tokio::task::spawn_blocking(move || take.finish(result))
-        .await
-        .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
+    let folder = Folder::new(extraction.to.clone());
+    let (taken, bytes_read, finished) = take_out(&store, &backup.object, &password, folder, filter, context).await?;
     let report = ExtractReport {
         disk: store.disk().to_owned(),
         key: backup.object.key.clone(),
@@ -104,16 +92,86 @@ async fn run(
         duration_ms: super::elapsed_ms(begun),
     };
     let finished = finished.map_err(|error| error.context(format!("disk {}", report.disk)));
-    match finished.and_then(|()| judge(&report)) {
+    match finished.and_then(|()| judge(&report.left_out)) {
         Ok(()) => Ok(report),
         Err(error) => Err(Failed { error, report: Some(Box::new(report)) }),
     }
 }
 
+/// Takes what `filter` says into `folder`; returns what is there, the bytes that were read, and how it ended.
+async fn take_out(
+    store: &Arc<dyn Store>,
+    object: &Object,
+    password: &Secret,
+    folder: Folder,
+    filter: Filter,
+    context: &Context,
+) -> Result<(Taken, u64, Result<()>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let take = Take::new(folder, filter, Arc::clone(&stop), Arc::clone(&context.progress));
+    let (take, bytes_read, result) = read_out(store, object, password, take, &stop, context).await?;
+    let (taken, finished) = tokio::task::spawn_blocking(move || take.finish(result))
+        .await
+        .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
+    Ok((taken, bytes_read, finished))
+}
+
+/// Hands entries to `unpacker`. Its thread is asked to stop, and waited for: what it has begun it removes itself.
+async fn read_out<U: Unpacker>(
+    store: &Arc<dyn Store>,
+    object: &Object,
+    password: &Secret,
+    unpacker: U,
+    stop: &AtomicBool,
+    context: &Context,
+) -> Result<(U, u64, Result<()>)> {
+    let unpacking = reader::unpack(Arc::clone(store), object, password, unpacker);
+    tokio::pin!(unpacking);
+    let (unpacked, stopped) = tokio::select! {
+        unpacked = &mut unpacking => (unpacked, None),
+        error = context.stopped() => {
+            stop.store(true, Ordering::Relaxed);
+            (unpacking.await, Some(error))
+        }
+    };
+    let (unpacker, bytes_read, result) = unpacked?;
+    let result = match (result, stopped) {
+        (Err(_), Some(stopped)) => Err(stopped),
+        (result, _) => result,
+    };
+    Ok((unpacker, bytes_read, result))
+}
+
+/// Takes the file sets `sets` out into `folder`, which was just made for this, with what lies below `above`; for restore.
+pub(super) async fn file_sets(
+    (store, object, password): (&Arc<dyn Store>, &Object, &Secret),
+    sets: &[String],
+    above: &str,
+    folder: &Path,
+    context: &Context,
+) -> Result<Taken> {
+    let folder = Folder::of(folder.to_owned(), above);
+    let (taken, _, finished) = take_out(store, object, password, folder, Filter::file_sets(sets), context).await?;
+    finished.map(|()| taken)
+}
+
+/// Reads the file sets `sets` as [`file_sets`] would, and makes nothing.
+pub(super) async fn rehearse_file_sets(
+    (store, object, password): (&Arc<dyn Store>, &Object, &Secret),
+    sets: &[String],
+    above: &str,
+    context: &Context,
+) -> Result<Taken> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let rehearsal = Rehearsal::new(above, Filter::file_sets(sets), Arc::clone(&stop), Arc::clone(&context.progress));
+    let (rehearsal, _, result) = read_out(store, object, password, rehearsal, &stop, context).await?;
+    result.map(|()| rehearsal.taken)
+}
+
 /// What was left out makes the result less than what was asked for.
-fn judge(report: &ExtractReport) -> Result<()> {
-    let Some(first) = report.left_out.first() else { return Ok(()) };
-    let count = report.left_out.len();
+pub(super) fn judge(left_out: &[LeftOut]) -> Result<()> {
+    let Some(first) = left_out.first() else { return Ok(()) };
+    let count = left_out.len();
     Err(Error::new(
         Class::Unsupported,
         format!("{count} of the entries could not be made, the first is {:?}: {}", first.entry, first.reason),

@@ -1,9 +1,10 @@
-//! The restore recipe: a backup's database back into an empty one.
+//! The restore recipe: a backup's database back into an empty one, its files into an empty folder.
 //!
 //! The archive is read twice: once to authenticate every byte and to learn what the dump needs, and once to execute it,
 //! authenticated again piece by piece. Between the two stands the look at the target. Nothing runs before all of it is
 //! known to be good.
 
+mod files;
 mod mysql;
 mod postgres;
 mod select;
@@ -17,20 +18,27 @@ use crate::archive::manifest::DatabaseManifest;
 use crate::archive::reader::Archive;
 use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loopback, same_database};
 use crate::environment::Environment;
+use crate::operation::extract;
 use crate::operation::find::{Wanted, find};
 use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
 use crate::progress::Progress;
 use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
+use crate::secret::Secret;
+use crate::store::{Object, Store};
 use crate::target::Loaded;
 use crate::{Error, Result};
 
-/// What is to be restored, and where to.
+pub use files::FilesRequest;
+
+/// What is to be restored, and where to: a database, files, or both.
 #[derive(Clone)]
 pub struct RestoreRequest {
     /// The backup.
     pub of: Wanted,
-    /// The database that takes it.
-    pub to: DatabaseConfig,
+    /// The database that takes the dump; `None` = no database is restored.
+    pub to: Option<DatabaseConfig>,
+    /// The folder that takes the files; `None` = no file is restored.
+    pub files: Option<FilesRequest>,
     /// Which database of the backup; `None` = the only one for this kind of target.
     pub database: Option<String>,
     /// Make every check, execute nothing.
@@ -51,6 +59,14 @@ struct Work<'a> {
     limit: u64,
     dry_run: bool,
     context: &'a Context,
+}
+
+/// Where the files are taken from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    store: &'a Arc<dyn Store>,
+    object: &'a Object,
+    password: &'a Secret,
 }
 
 impl Work<'_> {
@@ -75,6 +91,7 @@ struct Outcome {
 /// # Errors
 /// A target that cannot take the backup ([`Class::Configuration`](crate::Class::Configuration), every reason at once),
 /// a wrong password or damage (nothing was executed), or what the target said (nothing of PostgreSQL stays).
+/// [`Class::Unsupported`](crate::Class::Unsupported), with the report, when all is there but links that were left out.
 pub async fn restore(
     environment: &Environment,
     request: &RestoreRequest,
@@ -85,41 +102,78 @@ pub async fn restore(
         .await
         .map(|report| RestoreReport { duration_ms: elapsed_ms(begun), ..report })
         .map_err(Failed::from);
+    let outcome =
+        outcome.and_then(|report| match report.files.as_ref().map_or(Ok(()), |it| extract::judge(&it.left_out)) {
+            Ok(()) => Ok(report),
+            Err(error) => Err(Failed { error, report: Some(Box::new(report)) }),
+        });
     log_outcome("restore", &outcome);
     outcome
 }
 
 async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {
-    let config = environment.config();
-    let to = &environment.signed(request.to.clone()).await;
-
+    let to = match &request.to {
+        Some(to) => Some(environment.signed(to.clone()).await),
+        None => None,
+    };
     // 1. What must not be the source. Asked first, since it takes no connection.
-    let mut warnings = refuse_source(environment, to).await?;
+    let mut warnings = match &to {
+        Some(to) => refuse_source(environment, to).await?,
+        None => Vec::new(),
+    };
 
     // 2. The backup, its password, and the end of the archive, which is authenticated.
     let password = environment.archive_password().await?;
     let (store, backup) = context.unless_stopped(find(environment, &request.of, context)).await?;
     let object = &backup.object;
     let archive = context.unless_stopped(Archive::open(Arc::clone(&store), object, &password)).await?;
-    let manifest = archive.manifest().clone();
-    let database = select::database(&manifest, request.database.as_deref(), to)?;
-    warnings.extend(database.warnings.iter().map(|warning| format!("{}: {warning}", database.name)));
+    let manifest = archive.manifest();
+    let source = Source { store: &store, object, password: &password };
 
-    // 3. Checks, the first pass, the second pass.
-    let work = Work {
-        archive: Arc::clone(&archive),
-        manifest: database,
-        limit: config.dump_limits.max_row_bytes,
-        dry_run: request.dry_run,
-        context,
+    // 3. The folder is looked at; with files to come first, the database is rehearsed before them.
+    let files = request.files.as_ref().map(|wanted| files::Files::check(wanted, manifest)).transpose()?;
+    let database = match &to {
+        Some(to) => Some((to, select::database(manifest, request.database.as_deref(), to)?)),
+        None => None,
     };
-    let outcome = match to {
-        DatabaseConfig::Postgres(server) => postgres::restore(&work, server).await?,
-        DatabaseConfig::Mysql(server) => mysql::restore(&work, server, &config.dump_limits).await?,
-        DatabaseConfig::Sqlite { path } => sqlite::restore(&work, path).await?,
+    let load = async |dry_run: bool| match database {
+        Some((to, database)) => {
+            Ok(Some(restored(database, load(environment, &archive, to, database, dry_run, context).await?)))
+        }
+        None => Ok(None),
     };
-    warnings.extend(outcome.warnings.iter().cloned());
-    warnings.extend(outcome.loaded.iter().flat_map(|loaded| loaded.warnings.iter().cloned()));
+    let mut loaded = None;
+    if request.dry_run || files.is_some() {
+        loaded = load(true).await?;
+    }
+
+    // 4. The files lie whole beside their place, then the database is loaded, then they get their names.
+    let files = match files {
+        Some(files) if request.dry_run => Some(files.rehearse(&source, context).await?),
+        files => {
+            let hidden = match files {
+                Some(files) => Some(files.take_out(&source, context).await?),
+                None => None,
+            };
+            if !request.dry_run {
+                loaded = load(false).await?;
+            }
+            let named = hidden.map(files::Hidden::name).transpose();
+            match &loaded {
+                Some((database, _)) => named.map_err(|error| {
+                    error.context(format!("the database {:?} is restored and its files are not", database.name))
+                })?,
+                None => named?,
+            }
+        }
+    };
+    warnings.extend(
+        database.iter().flat_map(|(_, it)| it.warnings.iter().map(|warning| format!("{}: {warning}", it.name))),
+    );
+    let database = loaded.map(|(database, told)| {
+        warnings.extend(told);
+        database
+    });
 
     Ok(RestoreReport {
         key: object.key.clone(),
@@ -128,16 +182,39 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         started: context.now,
         duration_ms: 0,
         bytes_read: archive.bytes_read(),
-        database: Some(restored(database, outcome)),
+        database,
+        files,
         warnings,
     })
 }
 
-fn restored(database: &DatabaseManifest, outcome: Outcome) -> RestoredDatabase {
+/// Checks, the first pass, the second pass.
+async fn load(
+    environment: &Environment,
+    archive: &Arc<Archive>,
+    to: &DatabaseConfig,
+    manifest: &DatabaseManifest,
+    dry_run: bool,
+    context: &Context,
+) -> Result<Outcome> {
+    let config = environment.config();
+    let work =
+        Work { archive: Arc::clone(archive), manifest, limit: config.dump_limits.max_row_bytes, dry_run, context };
+    match to {
+        DatabaseConfig::Postgres(server) => postgres::restore(&work, server).await,
+        DatabaseConfig::Mysql(server) => mysql::restore(&work, server, &config.dump_limits).await,
+        DatabaseConfig::Sqlite { path } => sqlite::restore(&work, path).await,
+    }
+}
+
+/// The report of a database, and what a person should know of it.
+fn restored(database: &DatabaseManifest, outcome: Outcome) -> (RestoredDatabase, Vec<String>) {
+    let mut warnings = outcome.warnings;
+    warnings.extend(outcome.loaded.iter().flat_map(|loaded| loaded.warnings.iter().cloned()));
     let duration_ms = if outcome.loaded.is_some() { elapsed_ms(outcome.begun) } else { 0 };
     let (statements, tables) = outcome.loaded.map_or((0, Vec::new()), |loaded| (loaded.statements, loaded.tables));
     let rows = if tables.is_empty() { database.rows } else { tables.iter().map(|table| table.rows).sum() };
-    RestoredDatabase {
+    let report = RestoredDatabase {
         name: database.name.clone(),
         engine: database.engine.clone(),
         target: outcome.place,
@@ -155,7 +232,8 @@ fn restored(database: &DatabaseManifest, outcome: Outcome) -> RestoredDatabase {
                 duration_ms: u64::try_from(table.took.as_millis()).unwrap_or(u64::MAX),
             })
             .collect(),
-    }
+    };
+    (report, warnings)
 }
 
 /// Refuses a target that is one of the configured sources. What cannot be asked for (a secret of a lost account) is told;

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::LeftOut;
+
 /// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestoreReport {
@@ -20,6 +22,9 @@ pub struct RestoreReport {
     pub bytes_read: u64,
     /// The database that was restored.
     pub database: Option<RestoredDatabase>,
+    /// The files that were restored; `None` = none were asked for, or they are not there.
+    #[serde(default)]
+    pub files: Option<RestoredFiles>,
     /// What a person should know though everything is there.
     pub warnings: Vec<String>,
 }
@@ -67,5 +72,26 @@ pub struct RestoredTable {
     /// Bytes of its rows in the dump.
     pub bytes: u64,
     /// Milliseconds of loading its rows.
+    pub duration_ms: u64,
+}
+
+/// Files that were restored; in a dry run, that would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredFiles {
+    /// The file sets.
+    pub sets: Vec<String>,
+    /// The folder.
+    pub target: String,
+    /// Files, whole and authenticated.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Bytes of the files' contents.
+    pub raw_bytes: u64,
+    /// What was not made, and why: links that could lead out of the folder.
+    pub left_out: Vec<LeftOut>,
+    /// Milliseconds from the first file to the name of the folder, a database between them counted in.
     pub duration_ms: u64,
 }

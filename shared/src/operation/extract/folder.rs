@@ -21,6 +21,8 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    /// What entries' names begin with and places do not, e.g. `files/docs/`; empty = names are places.
+    above: String,
     /// Paths of directories that were made here, and that are known to be real directories.
     made: BTreeSet<PathBuf>,
 }
@@ -28,13 +30,24 @@ pub(super) struct Folder {
 impl Folder {
     /// The folder at `root`, which need not be there yet.
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, made: BTreeSet::new() }
+        Self { root, above: String::new(), made: BTreeSet::new() }
+    }
+
+    /// A folder at `root`, just made for this, that takes what lies below `above` in the archive.
+    pub(super) fn of(root: PathBuf, above: &str) -> Self {
+        Self { made: BTreeSet::from([root.clone()]), root, above: above.to_owned() }
     }
 
     /// Where the entry of this name belongs. In file sets, escaped bytes get their own form back.
     pub(super) fn place(&self, entry: &str) -> Result<PathBuf> {
         let mut path = self.root.clone();
-        for step in entry.strip_suffix('/').unwrap_or(entry).split('/') {
+        let below = entry.strip_prefix(&self.above).ok_or_else(|| {
+            Error::bug(format!("the entry {entry:?} was asked for and is not below {:?}", self.above))
+        })?;
+        if below.is_empty() && !self.above.is_empty() {
+            return Ok(path);
+        }
+        for step in below.strip_suffix('/').unwrap_or(below).split('/') {
             let bytes = if entry.starts_with("files/") { unescape(step) } else { step.as_bytes().to_vec() };
             if matches!(bytes.as_slice(), b"" | b"." | b"..") || bytes.contains(&b'/') || bytes.contains(&0) {
                 return Err(Error::corrupt(format!("the entry {entry:?} would leave the folder"))
@@ -55,8 +68,8 @@ impl Folder {
         place.components().count().saturating_sub(self.root.components().count())
     }
 
-    /// Whether all places are free, no two are one, and none lies below a file: else nothing may be made.
-    pub(super) fn check_free(&self, files: &[PathBuf], directories: &[PathBuf]) -> Result<()> {
+    /// Whether no two places are one, and none lies below a file: else nothing may be made.
+    pub(super) fn check_apart(files: &[PathBuf], directories: &[PathBuf]) -> Result<()> {
         let places: HashSet<&Path> = files.iter().map(PathBuf::as_path).collect();
         let twice = places.len() < files.len() || directories.iter().any(|place| places.contains(place.as_path()));
         let below = |place: &&PathBuf| place.ancestors().skip(1).any(|above| places.contains(above));
@@ -64,6 +77,12 @@ impl Folder {
             return Err(Error::corrupt("two entries have the same place, or one lies below a file")
                 .hint("Nightvault never writes such archives; nothing was extracted."));
         }
+        Ok(())
+    }
+
+    /// Whether all places are apart and free: else nothing may be made.
+    pub(super) fn check_free(&self, files: &[PathBuf], directories: &[PathBuf]) -> Result<()> {
+        Self::check_apart(files, directories)?;
         let mut taken = Vec::new();
         let mut looked_at = HashSet::new();
         for (place, is_directory) in files.iter().map(|it| (it, false)).chain(directories.iter().map(|it| (it, true))) {
@@ -149,14 +168,19 @@ fn is_no_directory(found: io::Result<fs::Metadata>) -> io::Result<bool> {
 }
 
 /// What the file system says, with the place and what to do.
-pub(super) fn failed(doing: &str, place: &Path, error: io::Error) -> Error {
-    use ErrorKind::{AlreadyExists, FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+pub(in crate::operation) fn failed(doing: &str, place: &Path, error: io::Error) -> Error {
+    use ErrorKind::{
+        AlreadyExists, DirectoryNotEmpty, FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded,
+        ReadOnlyFilesystem, StorageFull,
+    };
     let (class, hint) = match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => {
             (Class::Limit, "Free space there, or give --to a folder elsewhere.")
         }
         PermissionDenied | ReadOnlyFilesystem => (Class::Permission, "Give --to a folder in which you may write."),
-        AlreadyExists => (Class::AlreadyExists, "Nothing is ever overwritten. Give --to an empty folder."),
+        AlreadyExists | DirectoryNotEmpty | NotADirectory => {
+            (Class::AlreadyExists, "Nothing is ever overwritten. Give --to an empty folder.")
+        }
         ErrorKind::InvalidFilename => {
             (Class::Limit, "The path is too long for this file system; give --to a shorter one.")
         }
@@ -208,6 +232,16 @@ mod tests {
             let place = folder.place(name).unwrap();
             assert_eq!(place, folder.root.join(OsStr::from_bytes(expected)), "{name}");
         }
+    }
+
+    #[test]
+    fn what_lies_below_a_set_comes_to_lie_below_the_folder_and_nowhere_else() {
+        let folder = Folder::of("/new".into(), "files/set/");
+        assert_eq!(folder.place("files/set/").unwrap(), Path::new("/new"));
+        assert_eq!(folder.place("files/set/a%{0A}/b").unwrap(), Path::new("/new/a\n/b"));
+        assert_eq!(folder.place("files/set//x").unwrap_err().class(), Class::Corrupt);
+        assert_eq!(folder.place("files/set/../x").unwrap_err().class(), Class::Corrupt);
+        assert_eq!(folder.place("files/other/x").unwrap_err().class(), Class::Bug);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::progress::Progress;
 use crate::report::LeftOut;
 use crate::{Class, Error, Result};
 
-const TYPE_BITS: u32 = 0o170_000;
-const SYMLINK: u32 = 0o120_000;
+pub(super) const TYPE_BITS: u32 = 0o170_000;
+pub(super) const SYMLINK: u32 = 0o120_000;
 /// What is given back of a mode. A file is the property of whoever extracts it: set-user-id bits would lend his rights.
 const PERMISSIONS: u32 = 0o777;
 /// Bytes of the longest target that a link can have (`PATH_MAX`).
@@ -29,14 +29,14 @@ const LONGEST_TARGET: u64 = 4095;
 
 /// What is there.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) files: u64,
-    pub(super) directories: u64,
-    pub(super) symlinks: u64,
-    pub(super) raw_bytes: u64,
-    pub(super) wanted: u64,
-    pub(super) last: Option<String>,
-    pub(super) left_out: Vec<LeftOut>,
+pub(in crate::operation) struct Taken {
+    pub(in crate::operation) files: u64,
+    pub(in crate::operation) directories: u64,
+    pub(in crate::operation) symlinks: u64,
+    pub(in crate::operation) raw_bytes: u64,
+    pub(in crate::operation) wanted: u64,
+    pub(in crate::operation) last: Option<String>,
+    pub(in crate::operation) left_out: Vec<LeftOut>,
 }
 
 /// Entries on their way into a folder.
@@ -68,10 +68,10 @@ struct Link {
 }
 
 impl Take {
-    /// Takes what `filter` says into the folder `to`, until `stop` is set.
-    pub(super) fn new(to: PathBuf, filter: Filter, stop: Arc<AtomicBool>, progress: Arc<Progress>) -> Self {
+    /// Takes what `filter` says into `folder`, until `stop` is set.
+    pub(super) fn new(folder: Folder, filter: Filter, stop: Arc<AtomicBool>, progress: Arc<Progress>) -> Self {
         Self {
-            folder: Folder::new(to),
+            folder,
             filter,
             stop,
             progress,
@@ -111,8 +111,7 @@ impl Take {
         let left_out = |reason: &str| LeftOut { entry: link.entry.clone(), reason: reason.to_owned() };
         let depth = self.folder.depth(&link.place).saturating_sub(1);
         if let Err(reason) = stays_inside(&link.target, depth) {
-            let target = String::from_utf8_lossy(&link.target).into_owned();
-            self.taken.left_out.push(left_out(&format!("its target {target:?} {reason}")));
+            self.taken.left_out.push(left_out(&reason));
             return Ok(());
         }
         self.folder.make_above(&link.place)?;
@@ -209,7 +208,11 @@ impl Unpacker for Take {
 
 /// Whether a link `depth` directories below the folder cannot lead out of it: it goes up first, not too far, then only
 /// down. (What is below may be another link; that stays inside by the same rule.)
-fn stays_inside(target: &[u8], depth: usize) -> std::result::Result<(), &'static str> {
+pub(super) fn stays_inside(target: &[u8], depth: usize) -> std::result::Result<(), String> {
+    inside(target, depth).map_err(|reason| format!("its target {:?} {reason}", String::from_utf8_lossy(target)))
+}
+
+fn inside(target: &[u8], depth: usize) -> std::result::Result<(), &'static str> {
     if target.is_empty() || target.contains(&0) {
         return Err("is none");
     }
@@ -245,7 +248,7 @@ mod tests {
     fn links_that_could_lead_out_are_told_from_those_that_cannot() {
         for (target, depth) in [("a", 0), ("a/b", 0), ("../a", 1), ("../../a/b", 2), ("./a", 0), ("..", 1), ("a..", 0)]
         {
-            assert_eq!(stays_inside(target.as_bytes(), depth), Ok(()), "{target} at {depth}");
+            assert_eq!(inside(target.as_bytes(), depth), Ok(()), "{target} at {depth}");
         }
         for (target, depth) in [
             ("", 5),
@@ -257,7 +260,7 @@ mod tests {
             ("../a/../..", 3),
             ("a\0b", 5),
         ] {
-            assert!(stays_inside(target.as_bytes(), depth).is_err(), "{target} at {depth}");
+            assert!(inside(target.as_bytes(), depth).is_err(), "{target} at {depth}");
         }
     }
 

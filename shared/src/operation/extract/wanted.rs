@@ -39,6 +39,11 @@ impl Filter {
         Ok(Self { databases, files, patterns, globs })
     }
 
+    /// All of these file sets.
+    pub(super) fn file_sets(names: &[String]) -> Self {
+        Self { databases: Vec::new(), files: names.to_vec(), patterns: Vec::new(), globs: GlobSet::empty() }
+    }
+
     /// The numbers of the entries that are meant, and of the directories that they lie in.
     pub(super) fn select(&self, manifest: &Manifest, index: &[IndexEntry]) -> Result<Vec<usize>> {
         self.check_names(manifest)?;
