@@ -14,6 +14,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::archive::reader::Tail;
+use crate::catalog::Verdict;
 use crate::config::HealthLimits;
 use crate::error::Class;
 use crate::report::{DiskHealth, FindingReport};
@@ -22,6 +23,8 @@ use crate::retention::Candidate;
 /// How many backups before the newest its size is compared with, at most; at least three are needed.
 const SIZE_HISTORY: usize = 7;
 const SIZE_HISTORY_LEAST: usize = 3;
+/// So many damaged backups are named.
+const DAMAGED_NAMED: usize = 5;
 
 /// What is known of one disk.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct DiskFacts {
     pub reached: Result<(), String>,
     /// Its backups, in any order.
     pub backups: Vec<Candidate>,
+    /// Why what `verify` noted beside the backups could not be read; `None` = it was.
+    pub notes_unread: Option<String>,
     /// Objects under the name that are not backups.
     pub foreign: u64,
     /// What reading the end of the newest backup gave ([`newest`]); `None` = it was not read.
@@ -134,13 +139,14 @@ pub fn previous(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
 
 /// Makes every check of one disk.
 pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Finding> {
-    let checks: [(&'static str, Status, Check); 9] = [
+    let checks: [(&'static str, Status, Check); 10] = [
         ("reachable", Status::Unhealthy, reachable),
         ("present", Status::Unhealthy, present),
         ("max_age", Status::Unhealthy, max_age),
         ("max_storage", Status::Unhealthy, max_storage),
         ("readable", Status::Unhealthy, readable),
         ("complete", Status::Unhealthy, complete),
+        ("verified", Status::Unhealthy, verified),
         ("size", Status::Warning, size),
         ("future", Status::Warning, future),
         ("foreign", Status::Warning, foreign),
@@ -295,6 +301,23 @@ fn complete(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, Strin
         return (Status::Warning, format!("less than half of the rows are left: {}", shrunken.join("; ")));
     }
     (Status::Ok, format!("it holds everything that {} holds", previous.key))
+}
+
+/// No backup that is kept may be known to be damaged.
+fn verified(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
+    if let Some(error) = &facts.notes_unread {
+        return (Status::Warning, format!("not checked: what was noted beside the backups cannot be read: {error}"));
+    }
+    let with = |verdict| facts.backups.iter().filter(move |backup| backup.verdict == Some(verdict));
+    let damaged: Vec<&str> = with(Verdict::Damaged).map(|backup| backup.key.as_str()).collect();
+    let (whole, count) = (with(Verdict::Whole).count(), facts.backups.len());
+    if damaged.is_empty() {
+        return (Status::Ok, format!("no backup is known to be damaged; verified whole: {whole} of {count}"));
+    }
+    let more = if damaged.len() > DAMAGED_NAMED { ", …" } else { "" };
+    let named = damaged[..damaged.len().min(DAMAGED_NAMED)].join(", ");
+    let told = if damaged.len() == 1 { "1 backup is".into() } else { format!("{} backups are", damaged.len()) };
+    (Status::Unhealthy, format!("{told} known to be damaged: {named}{more}"))
 }
 
 fn size(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {

@@ -87,7 +87,7 @@ fn no_function_may_do_what_is_not_its_work() {
         ),
         (
             "monitor",
-            vec!["s3:GetObject", "s3:ListBucket"],
+            vec!["s3:GetObject", "s3:ListBucket", "s3:GetObjectTagging"],
             vec!["s3:Put", "s3:Delete", "s3:Abort", "DatabaseSecretArns"],
         ),
     ] {

@@ -34,7 +34,9 @@ pub(crate) fn installation() -> Nightvault {
     fs::write(docs.join("b.txt"), "b".repeat(3000)).expect("a new file");
     nightvault
         .set("DATABASE_URL", &format!("sqlite://{}", database.display()))
-        .set("BACKUP_FILES", &docs.display().to_string());
+        .set("BACKUP_FILES", &docs.display().to_string())
+        // A run that reads everything back notes it: these tests are about what `verify` notes.
+        .set("BACKUP_VERIFY", "tail");
     nightvault
 }
 
@@ -288,6 +290,67 @@ fn a_real_cleanup_deletes_nothing_while_the_newest_is_damaged_and_says_so() {
         3,
         "notes of deleted ones go"
     );
+}
+
+#[test]
+fn a_run_that_reads_everything_back_notes_that_it_is_whole() {
+    let mut nightvault = installation();
+    back_up(&nightvault, DAYS[0]);
+    assert_eq!(proof(&nightvault, DAYS[0]), Value::Null);
+    nightvault.set("BACKUP_VERIFY", "full");
+    back_up(&nightvault, DAYS[1]);
+    let noted = proof(&nightvault, DAYS[1]);
+    assert_eq!(noted["whole"], true);
+    // A local disk is read whole by default.
+    nightvault.unset("BACKUP_VERIFY");
+    back_up(&nightvault, DAYS[2]);
+    assert_eq!(proof(&nightvault, DAYS[2])["whole"], true);
+    // Cleanup heeds it: the newest that is known to be whole stays, however old it is.
+    fs::remove_file(nightvault.archive(&key(DAYS[2]))).expect("the newest");
+    nightvault.set("BACKUP_VERIFY", "tail");
+    back_up(&nightvault, DAYS[2]);
+    assert_eq!(doomed(&nightvault), [key(DAYS[0])]);
+    // A repeated run changes nothing.
+    back_up(&nightvault, DAYS[1]);
+    assert_eq!(proof(&nightvault, DAYS[1]), noted);
+}
+
+#[test]
+fn a_run_whose_note_cannot_be_written_is_a_success_with_a_warning() {
+    let mut nightvault = installation();
+    nightvault.set("BACKUP_VERIFY", "full");
+    let place = nightvault.vault().join(format!("clinic/.{}-02-00-00.zip.nightvault-notes.json", DAYS[0]));
+    fs::create_dir_all(place.join("in the way")).expect("a folder where the note belongs");
+    let time = format!("{}T02:00:00Z", DAYS[0]);
+    let report = nightvault.ok(&["run", "--no-notify", "--scheduled-time", &time]);
+    assert_eq!((&report["status"], &report["disks"][0]["verified"]), (&json!("stored"), &json!("full")));
+    let warning = report["warnings"][0].as_str().expect("a warning");
+    assert!(warning.starts_with("disk local: what was verified could not be noted beside the backup: "), "{report}");
+}
+
+#[test]
+fn the_monitor_tells_every_backup_that_is_known_to_be_damaged() {
+    let mut nightvault = installation();
+    nightvault.set("BACKUP_MAX_AGE_DAYS", "3650");
+    let finding = |nightvault: &Nightvault, code: i32| {
+        let report = nightvault.fails(code, &["--json", "monitor", "--no-notify"]).json();
+        let findings = report["disks"][0]["findings"].as_array().expect("findings").clone();
+        let found = findings.into_iter().find(|finding| finding["check"] == "verified").expect("the check is made");
+        (found["status"].as_str().expect("a status").to_owned(), found["message"].as_str().expect("words").to_owned())
+    };
+    let archives = [back_up(&nightvault, DAYS[0]), back_up(&nightvault, DAYS[1])];
+    nightvault.ok(&["verify"]);
+    let (status, message) = finding(&nightvault, 0);
+    assert_eq!((status.as_str(), message.ends_with("verified whole: 1 of 2")), ("ok", true), "{message}");
+    // The older one: its end is whole, so that nothing else would tell.
+    flip(&archives[0], 400);
+    nightvault.fails(3, &["verify", DAYS[0]]);
+    let (status, message) = finding(&nightvault, 1);
+    assert_eq!((status.as_str(), message), ("unhealthy", format!("1 backup is known to be damaged: {}", key(DAYS[0]))));
+    // Notes that nobody can read are no proof of health.
+    fs::write(nightvault.vault().join("clinic/.2024-01-13-02-00-00.zip.nightvault-notes.json"), "{").expect("a note");
+    let (status, message) = finding(&nightvault, 0);
+    assert!(status == "warning" && message.starts_with("not checked"), "{message}");
 }
 
 #[test]

@@ -27,7 +27,8 @@ fn healthy() -> DiskFacts {
     let backups: Vec<_> = (0..5).map(|night| backup(1 + night * 24, 100)).collect();
     let tails = [tail_of(&backups[0]), tail_of(&backups[1])];
     let [newest_tail, previous_tail] = tails.map(|tail| Some(Ok(tail)));
-    DiskFacts { disk: "s3".into(), reached: Ok(()), backups, foreign: 0, newest_tail, previous_tail }
+    let (disk, reached, notes_unread) = ("s3".into(), Ok(()), None);
+    DiskFacts { disk, reached, backups, notes_unread, foreign: 0, newest_tail, previous_tail }
 }
 
 const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1) };
@@ -35,7 +36,7 @@ const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Som
 /// The checks that did not pass, with their status.
 fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {
     let findings = check(facts, &LIMITS, now());
-    assert_eq!(findings.len(), 9, "every check is made");
+    assert_eq!(findings.len(), 10, "every check is made");
     findings.into_iter().filter(|finding| finding.status != Status::Ok).map(|f| (f.check, f.status)).collect()
 }
 
@@ -56,6 +57,7 @@ fn a_healthy_disk_passes_every_check_and_says_what_was_found() {
     ok max_storage: all backups take 500 bytes; allowed: 1 MiB
     ok readable: clinic/2026-06-30T02:00:00Z opens with today's password; directory, index and manifest are intact, every entry is encrypted
     ok complete: it holds everything that clinic/2026-06-29T02:00:00Z holds
+    ok verified: no backup is known to be damaged; verified whole: 0 of 5
     ok size: the newest backup has 100 bytes; the median of the 4 before it is 100
     ok future: no backup is dated in the future
     ok foreign: nothing but backups lies under the name
@@ -231,6 +233,36 @@ fn a_source_that_the_previous_backup_held_is_missed() {
     let mut first = healthy();
     first.previous_tail = None;
     assert_eq!(failing(&first), []);
+}
+
+#[test]
+fn a_backup_that_is_known_to_be_damaged_is_told_whichever_it_is() {
+    let mut facts = healthy();
+    facts.backups[1].verdict = Some(Verdict::Whole);
+    assert_eq!(failing(&facts), []);
+    assert!(message(&facts, "verified").ends_with("verified whole: 1 of 5"));
+    for number in [0, 4] {
+        let mut facts = facts.clone();
+        facts.backups[number].verdict = Some(Verdict::Damaged);
+        assert_eq!(failing(&facts), [("verified", Status::Unhealthy)]);
+        let expected = format!("1 backup is known to be damaged: {}", facts.backups[number].key);
+        assert_eq!(message(&facts, "verified"), expected);
+    }
+    for backup in &mut facts.backups {
+        backup.verdict = Some(Verdict::Damaged);
+    }
+    facts.backups.push(backup(500, 100));
+    facts.backups[5].verdict = Some(Verdict::Damaged);
+    assert!(message(&facts, "verified").starts_with("6 backups are known to be damaged: "));
+    assert!(message(&facts, "verified").ends_with(", …"));
+}
+
+#[test]
+fn notes_that_cannot_be_read_are_told_and_leave_the_disk_healthy() {
+    let mut facts = healthy();
+    facts.notes_unread = Some("access denied".into());
+    assert_eq!(failing(&facts), [("verified", Status::Warning)]);
+    assert!(message(&facts, "verified").starts_with("not checked: "));
 }
 
 #[test]

@@ -145,6 +145,7 @@ fn conclude(mut report: BackupReport, lanes: FanOut) -> Result<BackupReport, Fai
     if report.status != BackupStatus::Planned {
         report.status = if lanes.any_stored() { BackupStatus::Stored } else { BackupStatus::AlreadyDone };
     }
+    report.warnings.extend(lanes.warnings());
     let (disks, failed) = lanes.into_outcome();
     report.disks = disks;
     match failed.or_else(|| unreadable_files(&report.sources)) {

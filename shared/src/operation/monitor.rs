@@ -70,6 +70,7 @@ async fn gather(
         disk: store.disk().to_owned(),
         reached: Ok(()),
         backups: Vec::new(),
+        notes_unread: None,
         foreign: 0,
         newest_tail: None,
         previous_tail: None,
@@ -83,7 +84,12 @@ async fn gather(
         }
     };
     facts.foreign = catalog.foreign.len() as u64;
-    facts.backups = catalog.backups.iter().map(Candidate::from).collect();
+    let proofs = context.unless_stopped(catalog::proofs(&**store, &catalog.backups)).await.unwrap_or_else(|error| {
+        facts.notes_unread = Some(error.chain());
+        vec![None; catalog.backups.len()]
+    });
+    let with_proof = |(backup, proof)| Candidate::from(backup).with_proof(proof);
+    facts.backups = catalog.backups.iter().zip(proofs).map(with_proof).collect();
     let object = |candidate: Option<&Candidate>| {
         let key = &candidate?.key;
         catalog.backups.iter().map(|backup| &backup.object).find(|object| object.key == *key)

@@ -108,7 +108,7 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         (puts, &["BackupRole"]),
         (abort, &["BackupRole", "CleanupRole"]),
         (reads, &["BackupRole", "MonitorRole"]),
-        (notes, &["CleanupRole"]),
+        (notes, &["CleanupRole", "MonitorRole"]),
         (deletes, &["CleanupRole"]),
         (password, &["BackupRole", "MonitorRole"]),
         (database, &["BackupRole"]),

@@ -23,6 +23,8 @@ pub(super) struct Lane {
     taken: u64,
     /// How the stored object was proved.
     pub(super) verified: Option<&'static str>,
+    /// Why what a whole reading found could not be noted beside the object.
+    pub(super) not_noted: Option<String>,
 }
 
 /// Where a lane is.
@@ -71,7 +73,7 @@ impl FanOut {
                 Err(error) => State::Failed(error, None),
             };
             let verified = matches!(state, State::There).then_some("tail");
-            Lane { store: store.clone(), state, taken: 0, verified }
+            Lane { store: store.clone(), state, taken: 0, verified, not_noted: None }
         }))
         .await;
         Ok(Self { lanes, making, progress })
@@ -141,6 +143,14 @@ impl FanOut {
             }
         }))
         .await;
+    }
+
+    /// What could not be noted beside the backups, for the report's warnings.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.lanes.iter().filter_map(|lane| {
+            let why = lane.not_noted.as_ref()?;
+            Some(format!("disk {}: what was verified could not be noted beside the backup: {why}", lane.store.disk()))
+        })
     }
 
     /// Whether any disk holds a backup that this run made.

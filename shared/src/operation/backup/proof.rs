@@ -1,14 +1,16 @@
-//! Reading back what was stored: only then is a backup called made.
+//! Reading back what was stored: only then is a backup called made. What a whole reading found is noted beside it, as
+//! `verify` does; that it cannot be noted is a warning, and takes nothing from the backup.
 
 use futures_util::future::join_all;
 
 use super::fanout::{FanOut, Lane, State};
 use crate::archive::{ArchiveSummary, reader};
+use crate::catalog::{self, Verdict};
 use crate::config::{Config, DiskKind, VerifyMode};
 use crate::operation::Context;
 use crate::secret::Secret;
 use crate::store::Stored;
-use crate::{Error, Result};
+use crate::{Class, Error, Result};
 
 /// Reads the object back from every disk that took it and compares it with what the archive writer produced. A disk that
 /// does not prove has failed; what lies there is named in its report.
@@ -24,6 +26,9 @@ pub(super) async fn prove(
         let State::Stored(stored) = lane.take_state() else { return };
         let mode = mode(config, lane.store.disk());
         let proved = context.unless_stopped(prove_one(lane, &stored, summary, password, mode, context)).await;
+        if mode == VerifyMode::Full {
+            note(lane, &stored, &proved, context).await;
+        }
         lane.state = match proved {
             Ok(()) => {
                 lane.verified = Some(match mode {
@@ -45,6 +50,20 @@ pub(super) async fn prove(
 fn mode(config: &Config, disk: &str) -> VerifyMode {
     let local = config.disks.iter().any(|d| d.name == disk && matches!(d.kind, DiskKind::Local { .. }));
     config.verify.unwrap_or(if local { VerifyMode::Full } else { VerifyMode::Tail })
+}
+
+/// Notes what reading every byte found; a reading that was ended early found nothing.
+async fn note(lane: &mut Lane, stored: &Stored, proved: &Result<()>, context: &Context) {
+    let verdict = match proved {
+        Ok(()) => Verdict::Whole,
+        Err(error) if error.class() == Class::Corrupt => Verdict::Damaged,
+        Err(_) => return,
+    };
+    match catalog::record(&*lane.store, &stored.object, verdict, context.now).await {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::info!(disk = lane.store.disk(), "this store has no place for notes"),
+        Err(error) => lane.not_noted = Some(error.chain()),
+    }
 }
 
 async fn prove_one(

@@ -19,7 +19,7 @@ async fn extracted(entries: &[Evil], to: &Path) -> (take::Taken, Result<()>) {
         patterns: vec![],
     };
     let filter = Filter::new(&extraction).unwrap();
-    let take = Take::new(folder::Folder::new(to.to_owned()), filter, Arc::default(), Arc::new(Progress::default()));
+    let take = Take::new(Folder::new(to.to_owned()), filter, Arc::default(), Arc::new(Progress::default()));
     let (take, _, result) = reader::unpack(store, &object, &password(), take).await.unwrap();
     take.finish(result)
 }
