@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use nightvault_core::catalog::Selector;
 use nightvault_core::config::{self, DatabaseTls};
-use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, Wanted};
+use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, Wanted};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
 
@@ -211,6 +211,20 @@ pub(crate) struct Restore {
     /// This file set alone; its contents go into the folder of --files itself.
     #[arg(long, value_name = "NAME", requires = "files")]
     set: Option<String>,
+    /// Connections that load at the same time. 1: all in one transaction, there whole or not at all. More: faster on a
+    /// server with several processors, and what an error leaves is told.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Only this table, `name` or `schema.name`, with its indexes, constraints, triggers, sequences; may be given several
+    /// times. The target may hold other things, not this table. Reads its own part of the backup alone.
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    /// With --table: take along the tables that it refers to by foreign keys and that the target lacks.
+    #[arg(long, requires = "tables")]
+    with_parents: bool,
+    /// With --table: put the rows into a new table of this name, beside the live one.
+    #[arg(long = "as", value_name = "NAME", requires = "tables")]
+    rename: Option<String>,
     /// Read and check every byte, look at the target, execute nothing.
     #[arg(long)]
     dry_run: bool,
@@ -341,6 +355,12 @@ impl Restore {
             },
             files: self.files.as_ref().map(|to| FilesRequest { to: to.clone(), set: self.set.clone() }),
             database: self.database.clone(),
+            jobs: self.jobs,
+            table: (!self.tables.is_empty()).then(|| TableRequest {
+                tables: self.tables.clone(),
+                with_parents: self.with_parents,
+                rename: self.rename.clone(),
+            }),
             dry_run: self.dry_run,
         })
     }
@@ -412,6 +432,23 @@ mod tests {
     }
 
     #[test]
+    fn restore_becomes_what_it_asks_for() {
+        let request = |line: &str| {
+            let Command::Restore(restore) = parse(line).unwrap().command else { panic!("it is restore") };
+            restore.request(&DatabaseTls::default(), &|_| None).unwrap()
+        };
+        let whole = request("nightvault restore latest --to postgres://u@127.0.0.1/d");
+        assert_eq!((whole.jobs, whole.table, whole.dry_run), (1, None, false));
+        let line =
+            "nightvault restore latest --to postgres://u@127.0.0.1/d --jobs 4 --table a --table s.b --with-parents";
+        let wanted = TableRequest { tables: vec!["a".into(), "s.b".into()], with_parents: true, rename: None };
+        let asked = request(line);
+        assert_eq!((asked.jobs, asked.table), (4, Some(wanted)));
+        let asked = request("nightvault restore latest --to postgres://u@127.0.0.1/d --table a --as b");
+        assert_eq!(asked.table.unwrap().rename.as_deref(), Some("b"));
+    }
+
+    #[test]
     fn a_plan_for_another_moment_never_deletes() {
         let line = "nightvault cleanup --at 2030-01-01T00:00:00Z";
         let Command::Cleanup(cleanup) = parse(line).unwrap().command else { panic!("it is cleanup") };
@@ -433,6 +470,9 @@ mod tests {
             "nightvault show",
             "nightvault extract latest",
             "nightvault extract --to out",
+            "nightvault restore latest --to x --with-parents",
+            "nightvault restore latest --to x --as y",
+            "nightvault restore latest --to x --jobs many",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

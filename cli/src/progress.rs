@@ -14,7 +14,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::output::human::{clean, count, size};
+use crate::output::human::{clean, count, duration, size};
 
 /// How often the line is drawn anew.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -38,6 +38,7 @@ impl Bar {
             return work.await;
         }
         let began = Instant::now();
+        let mut stage = (0, began);
         let mut ticks = tokio::time::interval(INTERVAL);
         tokio::pin!(work);
         loop {
@@ -47,7 +48,11 @@ impl Bar {
                     return done;
                 }
                 _ = ticks.tick() => {
-                    self.0.set_message(line(&progress.snapshot(), began.elapsed()));
+                    let snapshot = progress.snapshot();
+                    if let Some(now) = snapshot.stage.filter(|now| now.number != stage.0) {
+                        stage = (now.number, Instant::now());
+                    }
+                    self.0.set_message(line(&snapshot, began.elapsed(), stage.1.elapsed()));
                     self.0.tick();
                 }
             }
@@ -60,8 +65,8 @@ impl Bar {
     }
 }
 
-/// The text of the line.
-fn line(snapshot: &ProgressSnapshot, elapsed: Duration) -> String {
+/// The text of the line; `staged`: how long the stage goes on.
+fn line(snapshot: &ProgressSnapshot, elapsed: Duration, staged: Duration) -> String {
     let rate = u128::from(snapshot.raw_bytes) * 1000 / elapsed.as_millis().max(1);
     let mut line = format!("{} read", size(snapshot.raw_bytes));
     // What only reads stores nothing.
@@ -72,10 +77,27 @@ fn line(snapshot: &ProgressSnapshot, elapsed: Duration) -> String {
     if snapshot.rows > 0 {
         line.push_str(&format!(", {} rows", count(snapshot.rows)));
     }
+    if let Some(left) = left(snapshot, staged) {
+        line.push_str(&format!(", {} left", duration(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))));
+    }
     if !snapshot.current.is_empty() {
         line.push_str(&format!(": {}", clean(&snapshot.current)));
     }
     line
+}
+
+/// How long the stage still takes at the pace it had so far; in whole seconds. Nothing is said of its first seconds, of
+/// which there is no pace, and of a stage that has read all and still works.
+fn left(snapshot: &ProgressSnapshot, staged: Duration) -> Option<Duration> {
+    /// A pace is that of two seconds at least.
+    const SHORTEST: Duration = Duration::from_secs(2);
+    let stage = snapshot.stage?;
+    let done = snapshot.raw_bytes.saturating_sub(stage.base);
+    if staged < SHORTEST || done == 0 || done >= stage.total {
+        return None;
+    }
+    let millis = staged.as_millis() * u128::from(stage.total - done) / u128::from(done);
+    Some(Duration::from_secs(u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX)))
 }
 
 /// Sends the log to standard error, around the line of progress.
@@ -123,6 +145,8 @@ impl Write for Log {
 
 #[cfg(test)]
 mod tests {
+    use nightvault_core::progress::Stage;
+
     use super::*;
 
     #[test]
@@ -132,12 +156,36 @@ mod tests {
             uploaded_bytes: 5 << 20,
             rows: 1_234_567,
             current: "public.\"pa\nti\u{1b}[31ments\"".into(),
+            stage: None,
         };
         assert_eq!(
-            line(&snapshot, Duration::from_secs(30)),
+            line(&snapshot, Duration::from_secs(30), Duration::ZERO),
             "3.0 GiB read, 5.0 MiB stored, 102.4 MiB/s, 1,234,567 rows: public.\"pa\\nti\\u{1b}[31ments\""
         );
-        let nothing = ProgressSnapshot { raw_bytes: 0, uploaded_bytes: 0, rows: 0, current: String::new() };
-        assert_eq!(line(&nothing, Duration::ZERO), "0 B read, 0 B/s");
+        let nothing =
+            ProgressSnapshot { raw_bytes: 0, uploaded_bytes: 0, rows: 0, current: String::new(), stage: None };
+        assert_eq!(line(&nothing, Duration::ZERO, Duration::ZERO), "0 B read, 0 B/s");
+    }
+
+    #[test]
+    fn what_is_left_follows_from_the_pace_of_the_stage_alone() {
+        let at = |raw_bytes, stage| ProgressSnapshot {
+            raw_bytes,
+            uploaded_bytes: 0,
+            rows: 0,
+            current: String::new(),
+            stage,
+        };
+        let stage = Some(Stage { number: 2, base: 1000, total: 400 });
+        let seconds = Duration::from_secs;
+        assert_eq!(left(&at(1100, stage), seconds(20)), Some(seconds(60)));
+        assert_eq!(left(&at(1399, stage), seconds(20)), Some(seconds(1)), "less than a second is one");
+        for (raw, stage, staged) in
+            [(1100, None, 20), (1100, stage, 1), (1000, stage, 20), (1400, stage, 20), (9000, stage, 20)]
+        {
+            assert_eq!(left(&at(raw, stage), seconds(staged)), None, "{raw} {stage:?} {staged}");
+        }
+        let line = line(&at(1100, stage), seconds(50), seconds(20));
+        assert!(line.ends_with("/s, 1 min 0 s left"), "{line}");
     }
 }

@@ -19,7 +19,7 @@ pub use find::Wanted;
 pub use list::list;
 pub use monitor::monitor;
 pub use request::{Event, Only};
-pub use restore::{FilesRequest, RestoreRequest, restore};
+pub use restore::{FilesRequest, RestoreRequest, TableRequest, restore};
 pub use show::show;
 pub use verify::verify;
 

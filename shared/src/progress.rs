@@ -11,7 +11,25 @@ pub struct Progress {
     raw_bytes: AtomicU64,
     uploaded_bytes: AtomicU64,
     rows: AtomicU64,
-    current: Mutex<String>,
+    state: Mutex<State>,
+}
+
+/// What is written seldom.
+#[derive(Debug, Default)]
+struct State {
+    current: String,
+    stage: Option<Stage>,
+}
+
+/// A part of a run whose size is known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// The first stage of a run is 1; a new number is a new beginning.
+    pub number: u64,
+    /// Bytes that were read before it began.
+    pub base: u64,
+    /// Bytes that it is going to read.
+    pub total: u64,
 }
 
 /// What a door shows of a [`Progress`].
@@ -25,6 +43,8 @@ pub struct ProgressSnapshot {
     pub rows: u64,
     /// What is being worked on: a table, a file, a step.
     pub current: String,
+    /// The stage that goes on, where its size is known.
+    pub stage: Option<Stage>,
 }
 
 impl Progress {
@@ -45,16 +65,30 @@ impl Progress {
 
     /// Names what is being worked on now.
     pub fn set_current(&self, what: impl Into<String>) {
-        *self.current.lock().expect("no holder of this lock can panic") = what.into();
+        self.state().current = what.into();
+    }
+
+    /// Begins a stage that is going to read `total` bytes, counted by [`Progress::add_raw_bytes`] from now on.
+    pub fn expect(&self, total: u64) {
+        let base = self.raw_bytes.load(Ordering::Relaxed);
+        let mut state = self.state();
+        let number = state.stage.map_or(1, |stage| stage.number + 1);
+        state.stage = Some(Stage { number, base, total });
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock can panic")
     }
 
     /// The counters as they are now.
     pub fn snapshot(&self) -> ProgressSnapshot {
+        let state = self.state();
         ProgressSnapshot {
             raw_bytes: self.raw_bytes.load(Ordering::Relaxed),
             uploaded_bytes: self.uploaded_bytes.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
-            current: self.current.lock().expect("no holder of this lock can panic").clone(),
+            current: state.current.clone(),
+            stage: state.stage,
         }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct LoadedTable {
     pub(crate) schema: Option<String>,
     /// The table's name.
     pub(crate) name: String,
+    /// Its name at the target, where that is another one.
+    pub(crate) renamed: Option<String>,
     /// Rows that the target took.
     pub(crate) rows: u64,
     /// Bytes of the section that holds them.

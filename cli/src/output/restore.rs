@@ -48,6 +48,10 @@ fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
         ));
     }
     text.push('\n');
+    if !it.along.is_empty() {
+        let along: Vec<String> = it.along.iter().map(|made| clean(made)).collect();
+        text.push_str(&format!("  made along with it: {}\n", along.join(", ")));
+    }
     let mut tables: Vec<&RestoredTable> = it.tables.iter().collect();
     tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
     let more = tables.len().saturating_sub(TABLES_SHOWN);
@@ -91,6 +95,10 @@ fn row(table: &RestoredTable) -> Vec<String> {
         Some(schema) => format!("{schema}.{}", table.name),
         None => table.name.clone(),
     };
+    let name = match &table.renamed {
+        Some(renamed) => format!("{name} as {renamed}"),
+        None => name,
+    };
     vec![clean(&name), count(table.rows), size(table.bytes), duration(table.duration_ms)]
 }
 
@@ -104,6 +112,7 @@ mod tests {
         let table = |name: &str, rows, bytes| RestoredTable {
             schema: Some("public".into()),
             name: name.into(),
+            renamed: None,
             rows,
             bytes,
             duration_ms: 1200,
@@ -119,6 +128,9 @@ mod tests {
                 name: "clinic".into(),
                 engine: "PostgreSQL".into(),
                 target: "database \"copy\" on db:5432".into(),
+                whole: true,
+                jobs: 1,
+                along: Vec::new(),
                 rows: 1001,
                 raw_bytes: 3 << 20,
                 statements: 12,
@@ -166,6 +178,17 @@ mod tests {
              authenticated\n\
              \x20 NOT MADE: files/docs/l\\n: leads out\n"
         );
+    }
+
+    #[test]
+    fn what_came_along_and_the_new_name_of_a_table_are_told() {
+        let mut report = a_report();
+        let database = report.database.as_mut().unwrap();
+        database.along = vec!["type \"a\nb\"".into(), "table public.clinics".into()];
+        database.tables[1].renamed = Some("visits_restored".into());
+        let text = text(&report);
+        assert!(text.contains("\n  made along with it: type \"a\\nb\", table public.clinics\n"), "{text}");
+        assert!(text.contains("  public.visits as visits_restored  1,000"), "{text}");
     }
 
     #[test]

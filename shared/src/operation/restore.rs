@@ -41,14 +41,67 @@ pub struct RestoreRequest {
     pub files: Option<FilesRequest>,
     /// Which database of the backup; `None` = the only one for this kind of target.
     pub database: Option<String>,
+    /// Connections that load at the same time. 1 = everything in one transaction, where the engine has such a thing.
+    pub jobs: usize,
+    /// Only these tables; `None` = the whole database, which must be empty.
+    pub table: Option<TableRequest>,
     /// Make every check, execute nothing.
     pub dry_run: bool,
 }
 
+/// Single tables out of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRequest {
+    /// Their names, `table` or `schema.table`.
+    pub tables: Vec<String>,
+    /// Take along the tables that they refer to by foreign keys and that the target lacks, and theirs.
+    pub with_parents: bool,
+    /// Another name for the table at the target; with one table only.
+    pub rename: Option<String>,
+}
+
 impl fmt::Debug for RestoreRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestoreRequest").field("of", &self.of).field("dry_run", &self.dry_run).finish()
+        let mut shown = f.debug_struct("RestoreRequest");
+        shown.field("of", &self.of).field("jobs", &self.jobs).field("table", &self.table);
+        shown.field("dry_run", &self.dry_run).finish()
     }
+}
+
+impl RestoreRequest {
+    /// What cannot be asked for, whatever the backup and the target are.
+    fn check(&self) -> Result<()> {
+        if self.jobs == 0 {
+            return Err(Error::configuration("a restore needs one connection at least").hint("Give --jobs 1 or more."));
+        }
+        let Some(wanted) = &self.table else { return Ok(()) };
+        if wanted.tables.is_empty() {
+            return Err(Error::configuration("no table is named").hint("Name one with --table."));
+        }
+        if wanted.rename.is_some() && wanted.tables.len() > 1 {
+            return Err(Error::configuration(format!("one new name was given for {} tables", wanted.tables.len()))
+                .hint("Restore the tables one by one, each with its own --as."));
+        }
+        if wanted.rename.as_deref() == Some("") {
+            return Err(Error::configuration("the new name of the table is empty").hint("Give a name with --as."));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what the engine's restore does not do.
+fn refuse_parts(work: &Work<'_>) -> Result<()> {
+    let engine = &work.manifest.engine;
+    if work.table.is_some() {
+        return Err(Error::unsupported(format!("single tables of {engine} are not restored"))
+            .hint("Restore the whole database into an empty one and copy the table from there."));
+    }
+    if work.jobs > 1 {
+        return Err(
+            Error::unsupported(format!("a restore into {engine} has one connection")).hint("Leave --jobs away.")
+        );
+    }
+    Ok(())
 }
 
 /// What every engine's restore works with.
@@ -57,6 +110,8 @@ struct Work<'a> {
     manifest: &'a DatabaseManifest,
     /// Bytes of one statement that are held in memory.
     limit: u64,
+    jobs: usize,
+    table: Option<&'a TableRequest>,
     dry_run: bool,
     context: &'a Context,
 }
@@ -84,6 +139,8 @@ struct Outcome {
     /// When the loading began.
     begun: Instant,
     warnings: Vec<String>,
+    /// What was made besides the tables that were asked for: schemas, types, parents.
+    along: Vec<String>,
 }
 
 /// Restores a backup.
@@ -112,6 +169,7 @@ pub async fn restore(
 }
 
 async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {
+    request.check()?;
     let to = match &request.to {
         Some(to) => Some(environment.signed(to.clone()).await),
         None => None,
@@ -138,7 +196,16 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
     };
     let load = async |dry_run: bool| match database {
         Some((to, database)) => {
-            Ok(Some(restored(database, load(environment, &archive, to, database, dry_run, context).await?)))
+            let work = Work {
+                archive: Arc::clone(&archive),
+                manifest: database,
+                limit: environment.config().dump_limits.max_row_bytes,
+                jobs: request.jobs,
+                table: request.table.as_ref(),
+                dry_run,
+                context,
+            };
+            Ok(Some(restored(database, load(&work, to, environment.config()).await?, request)))
         }
         None => Ok(None),
     };
@@ -189,44 +256,44 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
 }
 
 /// Checks, the first pass, the second pass.
-async fn load(
-    environment: &Environment,
-    archive: &Arc<Archive>,
-    to: &DatabaseConfig,
-    manifest: &DatabaseManifest,
-    dry_run: bool,
-    context: &Context,
-) -> Result<Outcome> {
-    let config = environment.config();
-    let work =
-        Work { archive: Arc::clone(archive), manifest, limit: config.dump_limits.max_row_bytes, dry_run, context };
+async fn load(work: &Work<'_>, to: &DatabaseConfig, config: &Config) -> Result<Outcome> {
     match to {
-        DatabaseConfig::Postgres(server) => postgres::restore(&work, server).await,
-        DatabaseConfig::Mysql(server) => mysql::restore(&work, server, &config.dump_limits).await,
-        DatabaseConfig::Sqlite { path } => sqlite::restore(&work, path).await,
+        DatabaseConfig::Postgres(server) => postgres::restore(work, server).await,
+        DatabaseConfig::Mysql(server) => mysql::restore(work, server, &config.dump_limits).await,
+        DatabaseConfig::Sqlite { path } => sqlite::restore(work, path).await,
     }
 }
 
 /// The report of a database, and what a person should know of it.
-fn restored(database: &DatabaseManifest, outcome: Outcome) -> (RestoredDatabase, Vec<String>) {
+fn restored(
+    database: &DatabaseManifest,
+    outcome: Outcome,
+    request: &RestoreRequest,
+) -> (RestoredDatabase, Vec<String>) {
     let mut warnings = outcome.warnings;
     warnings.extend(outcome.loaded.iter().flat_map(|loaded| loaded.warnings.iter().cloned()));
     let duration_ms = if outcome.loaded.is_some() { elapsed_ms(outcome.begun) } else { 0 };
     let (statements, tables) = outcome.loaded.map_or((0, Vec::new()), |loaded| (loaded.statements, loaded.tables));
-    let rows = if tables.is_empty() { database.rows } else { tables.iter().map(|table| table.rows).sum() };
+    let whole = request.table.is_none();
+    let raw_bytes = if whole { database.raw_bytes } else { tables.iter().map(|table| table.bytes).sum() };
+    let rows = if tables.is_empty() && whole { database.rows } else { tables.iter().map(|table| table.rows).sum() };
     let report = RestoredDatabase {
         name: database.name.clone(),
         engine: database.engine.clone(),
         target: outcome.place,
         rows,
-        raw_bytes: database.raw_bytes,
+        raw_bytes,
         statements,
         duration_ms,
+        whole,
+        jobs: request.jobs,
+        along: outcome.along,
         tables: tables
             .into_iter()
             .map(|table| RestoredTable {
                 schema: table.schema,
                 name: table.name,
+                renamed: table.renamed,
                 rows: table.rows,
                 bytes: table.bytes,
                 duration_ms: u64::try_from(table.took.as_millis()).unwrap_or(u64::MAX),

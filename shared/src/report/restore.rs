@@ -48,9 +48,15 @@ pub struct RestoredDatabase {
     pub engine: String,
     /// Where it went, without a password.
     pub target: String,
-    /// Rows that the target holds; in a dry run, those of the backup.
+    /// Whether all of it was asked for, or single tables.
+    pub whole: bool,
+    /// Connections that loaded at the same time, at most.
+    pub jobs: usize,
+    /// What was made besides the tables that were asked for: schemas, types, parents. In a dry run, what would be.
+    pub along: Vec<String>,
+    /// Rows that were restored; in a dry run of a whole database, those of the backup.
     pub rows: u64,
-    /// Bytes of the dump.
+    /// Bytes of the dump, or of the sections of the tables that were asked for.
     pub raw_bytes: u64,
     /// Statements that were executed.
     pub statements: u64,
@@ -67,6 +73,8 @@ pub struct RestoredTable {
     pub schema: Option<String>,
     /// Its name.
     pub name: String,
+    /// Its name at the target, where that is another one.
+    pub renamed: Option<String>,
     /// Rows.
     pub rows: u64,
     /// Bytes of its rows in the dump.

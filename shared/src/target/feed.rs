@@ -30,6 +30,7 @@ pub(crate) struct Feed<'a, S> {
 impl<'a, S: Split> Feed<'a, S> {
     /// A dump of `total` bytes.
     pub(crate) fn new(entry: EntryReader, splitter: S, total: u64, progress: &'a Progress) -> Self {
+        progress.expect(total);
         Self { entry, splitter, ended: false, taken: 0, total, progress }
     }
 

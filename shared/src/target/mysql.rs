@@ -194,7 +194,14 @@ fn loaded_table(table: &TableManifest, rows: u64, begun: Instant) -> Result<Load
     if rows != table.rows {
         return Err(miscounted(table, rows, "the server took"));
     }
-    Ok(LoadedTable { schema: None, name: table.name.clone(), rows, bytes: table.bytes, took: begun.elapsed() })
+    Ok(LoadedTable {
+        schema: None,
+        name: table.name.clone(),
+        renamed: None,
+        rows,
+        bytes: table.bytes,
+        took: begun.elapsed(),
+    })
 }
 
 fn miscounted(table: &TableManifest, rows: u64, who: &str) -> Error {

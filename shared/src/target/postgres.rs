@@ -223,6 +223,7 @@ impl Target {
         Ok(LoadedTable {
             schema: table.schema.clone(),
             name: table.name.clone(),
+            renamed: None,
             rows: taken,
             bytes: table.bytes,
             took: begun.elapsed(),

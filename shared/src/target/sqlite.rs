@@ -85,6 +85,7 @@ pub(crate) async fn load(
     let tables = manifest.tables.iter().map(|table| LoadedTable {
         schema: None,
         name: table.name.clone(),
+        renamed: None,
         rows: table.rows,
         bytes: table.bytes,
         took: begun.elapsed(),

@@ -130,8 +130,10 @@ impl Archive {
         let reads = starts.map(|start| self.fetch(start..end.min(start + SCAN_BYTES)));
         let mut reads = stream::iter(reads).buffered(AHEAD);
         let mut done = 0;
+        progress.expect(end - data);
         while let Some(bytes) = reads.try_next().await? {
             done += bytes.len() as u64;
+            progress.add_raw_bytes(bytes.len() as u64);
             code = joined(spawn_blocking(move || Ok(code.update(&bytes))).await)?;
             progress.set_current(format!("authenticating {entry} ({} %)", done * 100 / record.stored));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Outcome, Work};
+use super::{Outcome, Work, refuse_parts};
 use crate::Result;
 use crate::config::ServerDatabase;
 use crate::source::DumpLimits;
@@ -10,6 +10,7 @@ use crate::target::Findings;
 use crate::target::mysql::{Target, explain, rehearse};
 
 pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &DumpLimits) -> Result<Outcome> {
+    refuse_parts(work)?;
     let Work { manifest, limit, context, .. } = *work;
     let progress = work.progress();
 
@@ -44,7 +45,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
     let (place, warnings) = (target.place().to_owned(), findings.warnings);
     let begun = Instant::now();
     if work.dry_run {
-        return Ok(Outcome { place, loaded: None, begun, warnings });
+        return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
     // 4. The same bytes once more, statement by statement.
@@ -53,7 +54,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
         target.load(entry, manifest, limit, progress).await
     };
     match context.unless_stopped(loading).await {
-        Ok(loaded) => Ok(Outcome { place, loaded: Some(loaded), begun, warnings }),
+        Ok(loaded) => Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along: Vec::new() }),
         Err(error) => {
             // The session may be in the middle of something; what is there is asked by another one.
             drop(target);

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Outcome, Work};
+use super::{Outcome, Work, refuse_parts};
 use crate::Result;
 use crate::config::ServerDatabase;
 use crate::target::Findings;
 use crate::target::postgres::{Target, rehearse};
 
 pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<Outcome> {
+    refuse_parts(work)?;
     let Work { manifest, limit, context, .. } = *work;
     let progress = work.progress();
 
@@ -43,7 +44,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
     let (place, warnings) = (target.place().to_owned(), findings.warnings);
     let begun = Instant::now();
     if work.dry_run {
-        return Ok(Outcome { place, loaded: None, begun, warnings });
+        return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
     // 4. The same bytes once more, into one transaction.
@@ -60,5 +61,5 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
     };
     progress.set_current("committing");
     target.commit().await?;
-    Ok(Outcome { place, loaded: Some(loaded), begun, warnings })
+    Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along: Vec::new() })
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Outcome, Work};
+use super::{Outcome, Work, refuse_parts};
 use crate::Result;
 use crate::target::{Findings, sqlite};
 
 pub(super) async fn restore(work: &Work<'_>, path: &Path) -> Result<Outcome> {
+    refuse_parts(work)?;
     let Work { manifest, context, .. } = *work;
     let place = format!("{path:?}");
     let look = || {
@@ -22,12 +23,12 @@ pub(super) async fn restore(work: &Work<'_>, path: &Path) -> Result<Outcome> {
     let warnings = look()?;
     let begun = Instant::now();
     if work.dry_run {
-        return Ok(Outcome { place, loaded: None, begun, warnings });
+        return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
     // 2. The same bytes once more, into a file beside; it takes its name at the end.
     let loading = async { sqlite::load(work.archive.dump(manifest)?, path, manifest, work.progress()).await };
     let (loaded, written) = context.unless_stopped(loading).await?;
     written.name()?;
-    Ok(Outcome { place, loaded: Some(loaded), begun, warnings })
+    Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along: Vec::new() })
 }
