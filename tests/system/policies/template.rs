@@ -140,13 +140,13 @@ impl Stack {
     }
 }
 
-/// `X.Arn` and what X is referred to by are one and the same here.
+/// `X.Arn`, a secret's `X.Id` and what X is referred to by are one and the same here.
 fn attribute(argument: &Value) -> String {
     let path: Vec<&str> = match argument {
         Value::String(path) => path.split('.').collect(),
         path => path.as_array().unwrap().iter().flat_map(|part| part.as_str().unwrap().split('.')).collect(),
     };
-    format!("arn:here:{}", path.into_iter().filter(|part| *part != "Arn").collect::<Vec<_>>().join("."))
+    format!("arn:here:{}", path.into_iter().filter(|part| !["Arn", "Id"].contains(part)).collect::<Vec<_>>().join("."))
 }
 
 /// One or several, as IAM has it; nothing is none.
