@@ -68,6 +68,7 @@ install_missing() {
 install_packages() {
   need "build-essential" all_of cc make
   need "curl ca-certificates" all_of curl
+  need "openssl" all_of openssl
   need "util-linux" all_of setpriv setsid flock
   need "mariadb-server" all_of mariadbd mariadb-install-db mariadb mariadb-dump
   need "postgresql-15 postgresql-client-15" all_of /usr/lib/postgresql/15/bin/initdb psql pg_dump

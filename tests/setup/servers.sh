@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Private servers in "$scratch": PostgreSQL, MariaDB, an S3 server that checks signatures (s3s-fs), and ministack, which
-# plays SES, Secrets Manager, Lambda and the rest of AWS. Each in a process group of its own, stopped by its id.
+# plays SES, Secrets Manager, Lambda and the rest of AWS, once as it is ("aws") and once strictly ("cloud"). Each in a
+# process group of its own, stopped by its id.
 #
 # `set -e` does not hold in a function that is called by `step` (its result is asked for), so each command that matters
 # carries its own `|| return`.
@@ -48,13 +49,15 @@ wait_for() {
 
 start_servers() {
   local ports
-  ports=$(free_ports 6) || return
-  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT s3_port aws_port <<<"$ports"
+  ports=$(free_ports 7) || return
+  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT s3_port aws_port cloud_port \
+    <<<"$ports"
   export TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT
   export TEST_TLS_CA="$scratch/tls/ca.pem"
   export TEST_MARIADB_SOCKET="$scratch/mariadb.sock"
   export TEST_S3_ENDPOINT="http://127.0.0.1:$s3_port" TEST_S3_ROOT="$scratch/s3"
   export TEST_AWS_ENDPOINT="http://127.0.0.1:$aws_port"
+  export TEST_CLOUD_ENDPOINT="https://127.0.0.1:$cloud_port" TEST_CLOUD_ROOT="$scratch/cloud"
   # Whatever asks for AWS without saying where gets the emulator, never AWS.
   export AWS_ENDPOINT_URL="$TEST_AWS_ENDPOINT"
   TEST_BIN_DIR="$(target_folder)/debug" || return
@@ -62,8 +65,8 @@ start_servers() {
   # The server of PostgreSQL runs as another user.
   chmod 755 "$scratch" || return
 
-  start_postgres && start_mariadb && start_tls && start_s3 && start_aws || return
-  echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, S3 $s3_port, AWS $aws_port; logs in $scratch"
+  start_postgres && start_mariadb && start_tls && start_s3 && start_aws && start_cloud || return
+  echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, S3 $s3_port, AWS $aws_port and $cloud_port; logs in $scratch"
 }
 
 target_folder() {
@@ -166,6 +169,30 @@ start_aws() {
   wait_for aws curl --silent --fail --output /dev/null --max-time 2 "$TEST_AWS_ENDPOINT/_ministack/health"
 }
 
+# The emulator that the whole stack is deployed into. It judges each call of a function by the function's role and the
+# bucket's policy, checks its signature, and speaks TLS alone, since that policy refuses everything else.
+start_cloud() {
+  local home="$TEST_CLOUD_ROOT" ca="$TEST_CLOUD_ROOT/tls/ca.pem"
+  mkdir -p "$home" && make_certificate "$home/tls" || return
+  # The functions are its children: they call back to where it is, and trust its certificate.
+  launch cloud env -C "$home" HOME="$home" TMPDIR="$home" AWS_ENDPOINT_URL="$TEST_CLOUD_ENDPOINT" SSL_CERT_FILE="$ca" \
+    AUTH=true USE_SSL=1 MINISTACK_SSL_CERT="$home/tls/server.pem" MINISTACK_SSL_KEY="$home/tls/server.key" \
+    IOT_MTLS_ENABLED=0 SFTP_ENABLED=0 BIND_HOST=127.0.0.1 GATEWAY_PORT="$cloud_port" MINISTACK_HOST=127.0.0.1 \
+    "$cache/ministack/bin/ministack"
+  wait_for cloud curl --silent --fail --output /dev/null --max-time 2 --cacert "$ca" "$TEST_CLOUD_ENDPOINT/_ministack/health"
+}
+
+# make_certificate FOLDER: ca.pem, which is good for nothing but this, and server.pem with server.key for 127.0.0.1.
+make_certificate() (
+  mkdir -p "$1" && cd "$1" || return
+  printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n' >extensions
+  {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=Nightvault's tests" -keyout ca.key -out ca.pem &&
+      openssl req -newkey rsa:2048 -nodes -subj "/CN=127.0.0.1" -keyout server.key -out server.csr &&
+      openssl x509 -req -days 2 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile extensions -out server.pem
+  } >openssl.log 2>&1 || { cat openssl.log >&2; return 1; }
+)
+
 print_exports() {
   local name
   for name in $(compgen -e TEST_) $(compgen -e AWS_); do printf 'export %s=%q\n' "$name" "${!name}"; done
@@ -173,7 +200,7 @@ print_exports() {
 
 show_server_logs() {
   local name
-  for name in postgres mariadb postgres-tls mariadb-tls s3 aws; do
+  for name in postgres mariadb postgres-tls mariadb-tls s3 aws cloud; do
     printf '\n--- last lines of %s.log\n' "$name" >&2
     tail -n 40 "$scratch/$name.log" >&2 || true
   done

@@ -5,6 +5,7 @@
 
 mod archive;
 mod demo;
+mod deploy;
 mod documents;
 mod extract;
 mod failures;
