@@ -11,7 +11,7 @@ mod catalog;
 mod columns;
 mod comments;
 mod constraints;
-mod data;
+pub(crate) mod data;
 pub(crate) mod failure;
 mod fragile;
 mod inventory;

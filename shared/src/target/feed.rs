@@ -57,11 +57,6 @@ impl<'a, S: Split> Feed<'a, S> {
         }
     }
 
-    /// Bytes of the dump that were taken in.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken
-    }
-
     /// Names what is being worked on, with how much of the dump is through.
     pub(crate) fn tell(&self, what: &str) {
         let percent = self.taken.saturating_mul(100) / self.total.max(1);

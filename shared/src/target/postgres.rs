@@ -1,80 +1,77 @@
-//! PostgreSQL as a target: everything in one transaction, so a dump is there whole or not at all.
+//! PostgreSQL as a target.
 //!
-//! Statements go by the simple protocol, rows by `COPY … FROM stdin` in slices as they come out of the archive. The
-//! server counts the rows of every table before the transaction is committed. What ends in between (a failing statement,
-//! damage, a lost connection, a killed program) ends the session, and the server rolls back.
+//! One connection: everything in one transaction, so a dump is there whole or not at all. What ends in between (a failing
+//! statement, damage, a lost connection, a killed program) ends the session, and the server rolls back. Several
+//! connections: sections, each of which is committed ([`parallel`]).
+//!
+//! Statements go by the simple protocol, rows by `COPY … FROM stdin` in slices as they come out of the archive. The server
+//! counts the rows of every table before the result is called done.
 
 mod check;
 mod failure;
 mod lex;
+mod names;
 mod needs;
+mod parallel;
 mod split;
+mod walk;
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
 
 use self::failure::{failed, shown};
-use self::split::{Event, Splitter};
-use super::feed::Feed;
+use self::split::Splitter;
+use self::walk::{Extent, Slices, extents};
 use super::{Findings, Loaded, LoadedTable};
 use crate::archive::manifest::{DatabaseManifest, TableManifest};
-use crate::archive::reader::EntryReader;
+use crate::archive::reader::Archive;
 use crate::config::ServerDatabase;
 use crate::progress::Progress;
+use crate::source::postgres::data::newlines;
 use crate::source::postgres::quote::{literal, qualified};
 use crate::source::postgres::session::Session;
 use crate::{Class, Error, Result};
 
 pub(crate) use needs::Needs;
+pub(crate) use parallel::{Parallel, Reached};
+
+/// A dump that is to be loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct Dump<'a> {
+    /// Where it is.
+    pub(crate) archive: &'a Arc<Archive>,
+    /// What the manifest says of it.
+    pub(crate) manifest: &'a DatabaseManifest,
+    /// Bytes of one statement, at most.
+    pub(crate) limit: u64,
+    /// Where it is told how far things are.
+    pub(crate) progress: &'a Progress,
+}
+
+impl Dump<'_> {
+    /// Reads the statements and not the rows, and executes nothing. Every byte of them was authenticated.
+    pub(crate) async fn needs(&self) -> Result<Needs> {
+        let mut needs = Needs::default();
+        for extent in extents(self.manifest)? {
+            let Extent::Statements(range) = extent else { continue };
+            let entry = self.archive.range(&self.manifest.entry, range.clone())?;
+            let quiet = Progress::default();
+            let (mut slices, mut splitter) = (Slices::new(entry, range.start, &quiet), Splitter::new(self.limit));
+            while let Some(sql) = slices.statement(&mut splitter, range.end).await? {
+                needs.see(&sql);
+            }
+        }
+        Ok(needs)
+    }
+}
 
 /// A database that is to take a dump.
 pub(crate) struct Target {
     session: Session,
     place: String,
-}
-
-/// What the first pass over a dump found out.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// What the dump needs of the target.
-    pub(crate) needs: Needs,
-}
-
-/// Reads a dump from its beginning, `bytes` of it at least or all of it, and executes nothing. Read to its end, every
-/// digest, every block of rows and every end of a statement was checked.
-pub(crate) async fn rehearse(
-    entry: EntryReader,
-    manifest: &DatabaseManifest,
-    bytes: u64,
-    limit: u64,
-    progress: &Progress,
-) -> Result<Plan> {
-    let mut feed = Feed::new(entry, Splitter::new(limit), manifest.raw_bytes, progress);
-    let mut plan = Plan::default();
-    let mut tables = manifest.tables.iter();
-    let mut current: Option<&TableManifest> = None;
-    while let Some(event) = feed.next().await? {
-        match event {
-            Event::Statement(sql) => plan.needs.see(&sql),
-            Event::CopyBegin(_) if feed.taken() >= bytes && bytes < manifest.raw_bytes => return Ok(plan),
-            Event::CopyBegin(sql) => {
-                let table = next_table(&mut tables, &sql)?;
-                feed.tell(&format!("checking {}", plain(table)));
-                current = Some(table);
-            }
-            Event::CopyData(_) => {}
-            Event::CopyEnd(rows) => {
-                if let Some(table) = current.take()
-                    && table.rows != rows
-                {
-                    return Err(miscounted(table, rows, "the dump holds"));
-                }
-            }
-        }
-    }
-    all_seen(tables)?;
-    Ok(plan)
 }
 
 impl Target {
@@ -118,42 +115,44 @@ impl Target {
     }
 
     /// Loads the dump in a transaction, and counts. Nothing of it stays unless [`Target::commit`] is called.
-    pub(crate) async fn load(
-        &mut self,
-        entry: EntryReader,
-        manifest: &DatabaseManifest,
-        limit: u64,
-        progress: &Progress,
-    ) -> Result<Loaded> {
-        let mut feed = Feed::new(entry, Splitter::new(limit), manifest.raw_bytes, progress);
+    pub(crate) async fn load(&mut self, dump: &Dump<'_>) -> Result<Loaded> {
+        let Dump { manifest, progress, .. } = *dump;
         let mut loaded = Loaded::default();
-        let mut tables = manifest.tables.iter();
-        // Whatever the role's default is, this one must be able to write, and see what was committed meanwhile.
-        self.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-        feed.tell("making tables");
-        while let Some(event) = feed.next().await? {
-            loaded.statements += 1;
-            match event {
-                Event::Statement(sql) => {
-                    self.execute(&sql).await?;
-                    if !loaded.tables.is_empty() && tables.len() == 0 {
-                        feed.tell("making indexes and constraints");
+        let mut made = HashSet::new();
+        progress.expect(manifest.raw_bytes);
+        let mut slices = Slices::new(dump.archive.dump(manifest)?, 0, progress);
+        self.begin().await?;
+        progress.set_current("making tables");
+        for extent in extents(manifest)? {
+            match extent {
+                Extent::Statements(range) => {
+                    let mut splitter = Splitter::new(dump.limit);
+                    while let Some(sql) = slices.statement(&mut splitter, range.end).await? {
+                        made.extend(made_table(&sql));
+                        self.execute(&sql).await?;
+                        loaded.statements += 1;
                     }
+                    progress.set_current("making indexes and constraints");
                 }
-                Event::CopyBegin(sql) => {
-                    let table = next_table(&mut tables, &sql)?;
-                    loaded.tables.push(self.copy(&sql, table, &mut feed, progress).await?);
-                }
-                Event::CopyData(_) | Event::CopyEnd(_) => {
-                    return Err(Error::bug("rows of a dump outside their block"));
+                Extent::Rows(table) => {
+                    let fresh = made.contains(&qualified(table.schema.as_deref().unwrap_or("public"), &table.name));
+                    loaded.tables.push(self.copy(&mut slices, table, fresh, dump).await?);
+                    loaded.statements += 1;
                 }
             }
         }
-        all_seen(tables)?;
+        slices.end().await?;
         progress.set_current("counting the rows");
-        self.count(manifest).await?;
+        for table in &manifest.tables {
+            self.count(table).await?;
+        }
         self.session.same_process().await?;
         Ok(loaded)
+    }
+
+    /// Begins a transaction. Whatever the role's default is, it must be able to write, and see what was committed meanwhile.
+    async fn begin(&mut self) -> Result<()> {
+        self.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
     }
 
     /// Makes what was loaded visible.
@@ -189,92 +188,85 @@ impl Target {
             .map_err(|error| failed(format!("{} refused `{}`", self.place, shown(sql)), error))
     }
 
-    /// Streams the rows of one table.
+    /// Streams the rows of one table. `fresh`: this transaction made it.
     async fn copy(
         &mut self,
-        sql: &str,
+        slices: &mut Slices<'_>,
         table: &TableManifest,
-        feed: &mut Feed<'_, Splitter>,
-        progress: &Progress,
+        fresh: bool,
+        dump: &Dump<'_>,
     ) -> Result<LoadedTable> {
         let begun = Instant::now();
+        dump.progress.set_current(format!("loading {}", plain(table)));
+        let mut rows = slices.rows(table, dump.limit).await?;
+        // Nobody else can see the table, so its rows may be frozen at once: counting them and making indexes is quicker,
+        // and the server never has to write them again.
+        let frozen = if fresh { " WITH (FREEZE)" } else { "" };
         let refused = |error| failed(format!("the rows of table {} were refused", plain(table)), error);
-        let name = format!("loading {}", plain(table));
-        feed.tell(&name);
-        let mut copy = self.session.connection().copy_in_raw(sql).await.map_err(refused)?;
-        let counted = loop {
-            match feed.next().await? {
-                Some(Event::CopyData(rows)) => {
-                    copy.send(rows).await.map_err(refused)?;
-                    feed.tell(&name);
-                }
-                Some(Event::CopyEnd(rows)) => break rows,
-                _ => return Err(Error::bug("a block of rows that does not end")),
-            }
-        };
+        let sql = format!("{} FROM stdin{frozen}", rows.copy);
+        let mut copy = self.session.connection().copy_in_raw(&sql).await.map_err(refused)?;
+        let mut counted = 0;
+        while let Some(slice) = rows.next(slices).await? {
+            counted += newlines(&slice);
+            copy.send(slice).await.map_err(refused)?;
+        }
         let taken = copy.finish().await.map_err(refused)?;
-        progress.add_rows(taken);
-        if counted != table.rows {
-            return Err(miscounted(table, counted, "the dump holds"));
-        }
-        if taken != table.rows {
-            return Err(miscounted(table, taken, "the server took"));
-        }
-        Ok(LoadedTable {
-            schema: table.schema.clone(),
-            name: table.name.clone(),
-            renamed: None,
-            rows: taken,
-            bytes: table.bytes,
-            took: begun.elapsed(),
-        })
+        dump.progress.add_rows(taken);
+        loaded(table, counted, taken, begun)
     }
 
-    /// Asks the server how many rows each table has now.
-    async fn count(&mut self, manifest: &DatabaseManifest) -> Result<()> {
-        for table in &manifest.tables {
-            let name = qualified(table.schema.as_deref().unwrap_or("public"), &table.name);
-            // Tables of an extension hold what it ships besides; row security would hide rows from the count.
-            let query = format!(
-                "SELECT NOT pg_catalog.row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE \
-                 d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AS countable \
-                 FROM pg_catalog.pg_class c WHERE c.oid = {}::pg_catalog.regclass",
-                literal(&name)
-            );
-            if !self.session.row("asking for a table", &query).await?.flag("countable")? {
-                continue;
-            }
-            let row =
-                self.session.row("counting the rows", &format!("SELECT count(*) AS rows FROM ONLY {name}")).await?;
-            let rows = row.int("rows")?.unsigned_abs();
-            if rows != table.rows {
-                return Err(miscounted(table, rows, "the target now has"));
-            }
+    /// Asks the server how many rows the table has now.
+    async fn count(&mut self, table: &TableManifest) -> Result<()> {
+        let name = qualified(table.schema.as_deref().unwrap_or("public"), &table.name);
+        // Tables of an extension hold what it ships besides; row security would hide rows from the count.
+        let query = format!(
+            "SELECT NOT pg_catalog.row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE \
+             d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AS countable \
+             FROM pg_catalog.pg_class c WHERE c.oid = {}::pg_catalog.regclass",
+            literal(&name)
+        );
+        if !self.session.row("asking for a table", &query).await?.flag("countable")? {
+            return Ok(());
         }
-        Ok(())
+        let row = self.session.row("counting the rows", &format!("SELECT count(*) AS rows FROM ONLY {name}")).await?;
+        let rows = row.int("rows")?.unsigned_abs();
+        if rows == table.rows { Ok(()) } else { Err(miscounted(table, rows, "the target now has")) }
     }
 }
 
-/// The table whose rows come next, which must be the one that the manifest has next.
-fn next_table<'a>(tables: &mut std::slice::Iter<'a, TableManifest>, sql: &str) -> Result<&'a TableManifest> {
-    let table = tables.next().ok_or_else(|| Error::corrupt("the dump has more tables than its manifest"))?;
-    let name = qualified(table.schema.as_deref().unwrap_or("public"), &table.name);
-    if sql.trim_start().strip_prefix("COPY ").is_some_and(|rest| rest.starts_with(&format!("{name} "))) {
-        return Ok(table);
-    }
-    Err(Error::corrupt(format!("the dump has other rows where its manifest has those of table {}", plain(table))))
+/// The table that a statement makes, as it is written there.
+fn made_table(sql: &str) -> Option<String> {
+    let rest = sql.strip_prefix("CREATE TABLE ").or_else(|| sql.strip_prefix("CREATE UNLOGGED TABLE "))?;
+    // Both names are quoted, and a quote within a name is doubled.
+    let mut quoted = false;
+    let end = rest.find(|c| {
+        quoted ^= c == '"';
+        !quoted && !matches!(c, '"' | '.')
+    });
+    rest.get(..end?).map(str::to_owned)
 }
 
-fn all_seen(mut tables: std::slice::Iter<'_, TableManifest>) -> Result<()> {
-    match tables.next() {
-        None => Ok(()),
-        Some(table) => Err(Error::corrupt(format!("the dump lacks table {}, which its manifest has", plain(table)))),
+/// A table whose rows were counted in the dump and taken by the server.
+fn loaded(table: &TableManifest, counted: u64, taken: u64, begun: Instant) -> Result<LoadedTable> {
+    if counted != table.rows {
+        return Err(miscounted(table, counted, "the dump holds"));
     }
+    if taken != table.rows {
+        return Err(miscounted(table, taken, "the server took"));
+    }
+    Ok(LoadedTable {
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        renamed: None,
+        rows: taken,
+        bytes: table.bytes,
+        took: begun.elapsed(),
+    })
 }
 
 fn miscounted(table: &TableManifest, rows: u64, who: &str) -> Error {
     let message = format!("{who} {rows} rows of table {}, its manifest says {}", plain(table), table.rows);
-    Error::new(Class::Corrupt, message).hint("Nothing of this run is left in the target. Take another backup.")
+    Error::new(Class::Corrupt, message).hint("Take another backup.")
 }
 
 /// A table's name for messages.

@@ -1,65 +1,74 @@
-//! PostgreSQL: look, rehearse, look again, load in one transaction.
+//! PostgreSQL: look, authenticate, look again, load; in one transaction, or in sections over several connections.
 
 use std::time::Instant;
 
 use super::{Outcome, Work, refuse_parts};
-use crate::Result;
 use crate::config::ServerDatabase;
 use crate::target::Findings;
-use crate::target::postgres::{Target, rehearse};
+use crate::target::postgres::{Dump, Needs, Parallel, Reached, Target};
+use crate::{Error, Result};
 
 pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<Outcome> {
-    refuse_parts(work)?;
-    let Work { manifest, limit, context, .. } = *work;
+    let Work { manifest, context, .. } = *work;
     let progress = work.progress();
+    let dump = Dump { archive: &work.archive, manifest, limit: work.limit, progress };
+    if work.table.is_some() {
+        refuse_parts(work)?;
+    }
 
-    // 1. What the dump says before its first rows, and what can be wrong with the target: told in a minute, at once.
+    // 1. What the statements of the dump need, and what can be wrong with the target: told at once.
     progress.set_current("looking at the target");
-    let head = manifest.tables.first().map_or(manifest.raw_bytes, |table| table.offset);
-    let look = async {
-        let mut target = Target::open(server).await?;
-        let plan = rehearse(work.archive.dump(manifest)?, manifest, head, limit, &Default::default()).await?;
-        let mut findings = Findings::default();
-        target.check(manifest, &plan.needs, &mut findings).await?;
-        findings.refuse(target.place())
-    };
-    context.unless_stopped(look).await?;
+    let needs = context.unless_stopped(dump.needs()).await?;
+    context.unless_stopped(look(&dump, &needs, server)).await?;
 
-    // 2. Every byte is authenticated and every statement seen, and none is executed.
-    let rehearsal = async {
-        let entry = work.archive.dump(manifest)?;
-        rehearse(entry, manifest, manifest.raw_bytes, limit, progress).await
-    };
-    let plan = context.unless_stopped(rehearsal).await?;
+    // 2. Every byte is authenticated, and none is executed.
+    context.unless_stopped(work.archive.authenticate(&manifest.entry, progress)).await?;
 
-    // 3. The target again: what the whole dump needs is known now, and time has gone by.
-    let mut findings = Findings::default();
-    let open = async {
-        let mut target = Target::open(server).await?;
-        target.check(manifest, &plan.needs, &mut findings).await?;
-        findings.refuse(target.place())?;
-        Ok(target)
-    };
-    let mut target = context.unless_stopped(open).await?;
-    let (place, warnings) = (target.place().to_owned(), findings.warnings);
+    // 3. The target again: time has gone by.
+    let (mut target, warnings) = context.unless_stopped(look(&dump, &needs, server)).await?;
+    let place = target.place().to_owned();
     let begun = Instant::now();
     if work.dry_run {
         return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
-    // 4. The same bytes once more, into one transaction.
-    let loading = async {
-        let entry = work.archive.dump(manifest)?;
-        target.load(entry, manifest, limit, progress).await
-    };
-    let loaded = match context.unless_stopped(loading).await {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            target.abandon().await;
-            return Err(error);
+    // 4. The same bytes once more: into one transaction, or over several connections.
+    let loaded = if work.jobs > 1 {
+        let reached = Reached::default();
+        let parallel = Parallel { server, dump, jobs: work.jobs, reached: &reached };
+        match context.unless_stopped(parallel.load(target)).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                progress.set_current("looking at what is left");
+                return Err(parallel.explain(error).await);
+            }
         }
+    } else {
+        let loaded = match context.unless_stopped(target.load(&dump)).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                target.abandon().await;
+                return Err(nothing_left(error));
+            }
+        };
+        progress.set_current("committing");
+        target.commit().await?;
+        loaded
     };
-    progress.set_current("committing");
-    target.commit().await?;
     Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along: Vec::new() })
+}
+
+/// Connects, and refuses a target that cannot take the dump. Returns what a person should know, too.
+async fn look(dump: &Dump<'_>, needs: &Needs, server: &ServerDatabase) -> Result<(Target, Vec<String>)> {
+    let mut target = Target::open(server).await?;
+    let mut findings = Findings::default();
+    target.check(dump.manifest, needs, &mut findings).await?;
+    findings.refuse(target.place())?;
+    Ok((target, findings.warnings))
+}
+
+/// The transaction was rolled back, by us or by the server.
+fn nothing_left(error: Error) -> Error {
+    let before = error.hint_text().map(|hint| format!("{hint} ")).unwrap_or_default();
+    error.hint(format!("{before}Nothing of this run is left in the target."))
 }

@@ -105,7 +105,7 @@ async fn copy(
 }
 
 /// How many newlines there are, by the search of the C library, which is quick in every build.
-fn newlines(mut bytes: &[u8]) -> u64 {
+pub(crate) fn newlines(mut bytes: &[u8]) -> u64 {
     let mut count = 0;
     loop {
         let before = bytes;

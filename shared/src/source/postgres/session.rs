@@ -174,6 +174,11 @@ impl Session {
         if row.int("process")? == self.process { Ok(()) } else { Err(pooled()) }
     }
 
+    /// The id of the server process behind the connection.
+    pub(crate) fn process(&self) -> i64 {
+        self.process
+    }
+
     /// The raw driver connection, for COPY and for errors that the caller looks into.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection

@@ -8,7 +8,7 @@ use crate::{Class, Error};
 /// How much of a statement a message holds, in bytes.
 const SHOWN_BYTES: usize = 160;
 
-/// The target refused `what`.
+/// The target refused `what`. What is left there is told by the recipe.
 pub(crate) fn failed(what: impl Into<String>, error: sqlx::Error) -> Error {
     let (class, hint) = match sqlstate(&error).as_deref() {
         Some("42501" | "28000" | "28P01") => (
@@ -16,19 +16,15 @@ pub(crate) fn failed(what: impl Into<String>, error: sqlx::Error) -> Error {
             "Restore as the owner of the database, or as a superuser where the dump makes objects that only one can make.",
         ),
         Some(state) if state.starts_with("53") || state == "54000" => {
-            (Class::Limit, "Give the target more room, then run the command again; nothing of this run is left there.")
+            (Class::Limit, "Give the target more room, then run the command again.")
         }
         Some(state) if state.starts_with("08") || state.starts_with("57") || state.starts_with("40") => {
-            (Class::Transient, "Nothing of this run is left in the target; run the command again.")
+            (Class::Transient, "Run the command again.")
         }
-        Some(_) => (
-            Class::Unsupported,
-            "Nothing of this run is left in the target. Compare its version, extensions and settings with those of the manifest.",
-        ),
-        None => (
-            Class::Transient,
-            "The connection was lost and nothing of this run is left in the target; run the command again.",
-        ),
+        Some(_) => {
+            (Class::Unsupported, "Compare the target's version, extensions and settings with those of the manifest.")
+        }
+        None => (Class::Transient, "The connection was lost; run the command again."),
     };
     let failure = Error::new(class, what).hint(hint);
     match error {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lex::{Kind, token};
+use super::lex::Kind;
+use super::names::Statement;
 
 /// What the statements that were seen need of the target.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,13 +21,10 @@ pub(crate) struct Needs {
 impl Needs {
     /// Looks at one statement.
     pub(crate) fn see(&mut self, statement: &str) {
-        let tokens = tokens(statement);
-        let word = |at: usize, word: &str| matches!(tokens.get(at), Some((Kind::Word, text)) if text.eq_ignore_ascii_case(word));
-        let quoted = |at: usize| match tokens.get(at) {
-            Some((Kind::Quoted, text)) => Some(unquoted(text)),
-            _ => None,
-        };
-        let point = |at: usize| matches!(tokens.get(at), Some((Kind::Other(b'.'), _)));
+        let statement = Statement::new(statement);
+        let word = |at: usize, word: &str| statement.is(at, word);
+        let quoted = |at: usize| statement.ident(at).filter(|_| matches!(statement.token(at), Some((Kind::Quoted, _))));
+        let point = |at: usize| statement.is_char(at, b'.');
         if word(0, "CREATE")
             && word(1, "EXTENSION")
             && let (Some(name), Some(schema)) = (quoted(5), quoted(8))
@@ -34,7 +32,7 @@ impl Needs {
             self.extensions.insert(name, schema);
         }
         self.changes_role |= word(0, "SET") && word(1, "SESSION") && word(2, "AUTHORIZATION");
-        for at in 0..tokens.len() {
+        for at in 0..statement.tokens.len() {
             if word(at, "COLLATE") {
                 let in_catalog = word(at + 1, "pg_catalog") || quoted(at + 1).as_deref() == Some("pg_catalog");
                 let name = if point(at + 2) && in_catalog { quoted(at + 3) } else { quoted(at + 1) };
@@ -47,23 +45,6 @@ impl Needs {
             }
         }
     }
-}
-
-fn tokens(statement: &str) -> Vec<(Kind, &str)> {
-    let bytes = statement.as_bytes();
-    let (mut tokens, mut at) = (Vec::new(), 0);
-    while let Some((kind, end)) = token(bytes, at, true) {
-        if kind != Kind::Blank {
-            // A token ends at an ASCII character or at the end, so this never cuts a character.
-            tokens.push((kind, statement.get(at..end).unwrap_or_default()));
-        }
-        at = end;
-    }
-    tokens
-}
-
-fn unquoted(text: &str) -> String {
-    text[1..text.len() - 1].replace("\"\"", "\"")
 }
 
 #[cfg(test)]

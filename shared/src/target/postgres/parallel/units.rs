@@ -1,0 +1,318 @@
+//! What of the statements behind the rows can be executed at the same time, and when.
+//!
+//! Only three kinds can: indexes, the keys that make one, and foreign keys. They come in runs, for the dump orders its
+//! statements by kind; everything else ends a run and is executed alone, in the dump's order. Within a run no statement
+//! needs another. What would have to wait for another's lock is not begun meanwhile, so two never wait for each other:
+//! indexes share a table, all else has it alone. Partitions and tables that inherit count as their root, since the server
+//! locks along that line.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+use crate::target::postgres::names::{Statement, Words};
+
+/// A kind of statement of which several can run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnitKind {
+    /// `CREATE INDEX`, and constraints that make an index.
+    Index,
+    /// Foreign keys.
+    ForeignKey,
+}
+
+/// Statements that go together, one after the other.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    pub(super) kind: UnitKind,
+    pub(super) statements: Vec<String>,
+    /// The table that is worked on.
+    table: String,
+    /// The roots that are locked, and whether against everything else.
+    locks: Vec<String>,
+    alone: bool,
+}
+
+/// What a statement is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Can run beside others.
+    Unit(Unit),
+    /// Belongs to the unit before it, where there is one.
+    Detail,
+    /// Runs by itself.
+    Other,
+}
+
+/// What a statement is; `roots` saw the definitions.
+pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
+    let statement = Statement::new(sql);
+    let mut words = Words::new(&statement);
+    let unit = |kind, table: String, locks: Vec<String>, alone| {
+        let locks = locks.iter().map(|table| roots.of(table)).collect();
+        Sort::Unit(Unit { kind, statements: vec![sql.to_owned()], table, locks, alone })
+    };
+    if words.take(&["CREATE"]) {
+        words.take(&["UNIQUE"]);
+        if words.take(&["INDEX"])
+            && words.name().is_some()
+            && words.take(&["ON"])
+            && {
+                words.take(&["ONLY"]);
+                true
+            }
+            && let Some(table) = words.name()
+        {
+            let table = table.quoted();
+            return unit(UnitKind::Index, table.clone(), vec![table], false);
+        }
+        return Sort::Other;
+    }
+    if words.take(&["ALTER", "INDEX"]) {
+        // Storage options come right behind the constraint whose index they are of.
+        return if words.name().is_some() && words.take(&["SET"]) { Sort::Detail } else { Sort::Other };
+    }
+    if words.take(&["COMMENT", "ON"]) {
+        return if words.take(&["INDEX"]) || words.take(&["CONSTRAINT"]) { Sort::Detail } else { Sort::Other };
+    }
+    if words.take(&["ALTER", "TABLE"]) {
+        words.take(&["ONLY"]);
+        if let Some(table) = words.name()
+            && words.take(&["ADD", "CONSTRAINT"])
+            && words.name().is_some()
+        {
+            let table = table.quoted();
+            if words.take(&["PRIMARY", "KEY"]) || words.take(&["UNIQUE"]) || words.take(&["EXCLUDE"]) {
+                return unit(UnitKind::Index, table.clone(), vec![table], true);
+            }
+            if words.take(&["FOREIGN", "KEY"])
+                && words.find(&["REFERENCES"])
+                && let Some(parent) = words.name()
+            {
+                return unit(UnitKind::ForeignKey, table.clone(), vec![table, parent.quoted()], true);
+            }
+        }
+    }
+    Sort::Other
+}
+
+/// Which table hangs below which.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    /// Sets of tables that hang together, each named by one of them.
+    above: HashMap<String, String>,
+}
+
+impl Roots {
+    /// Looks at a definition.
+    pub(super) fn see(&mut self, sql: &str) {
+        if !(sql.contains("ATTACH PARTITION") || sql.contains("INHERITS")) {
+            return;
+        }
+        let statement = Statement::new(sql);
+        let mut words = Words::new(&statement);
+        if words.take(&["ALTER", "TABLE"]) {
+            words.take(&["ONLY"]);
+            if let Some(parent) = words.name()
+                && words.take(&["ATTACH", "PARTITION"])
+                && let Some(child) = words.name()
+            {
+                self.join(child.quoted(), parent.quoted());
+            }
+        } else if let Some((child, parents)) = statement.inherits() {
+            for parent in parents {
+                self.join(child.quoted(), parent.quoted());
+            }
+        }
+    }
+
+    fn join(&mut self, child: String, parent: String) {
+        let (child, parent) = (self.of(&child), self.of(&parent));
+        if child != parent {
+            self.above.insert(child, parent);
+        }
+    }
+
+    fn of(&self, table: &str) -> String {
+        let mut at = table;
+        while let Some(above) = self.above.get(at) {
+            at = above;
+        }
+        at.to_owned()
+    }
+}
+
+/// Units that wait, and the locks of those that run.
+pub(super) struct UnitQueue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Unit>,
+    shared: HashMap<String, usize>,
+    alone: HashSet<String>,
+}
+
+impl UnitQueue {
+    /// The units, those of the largest tables first.
+    pub(super) fn new(mut units: Vec<Unit>, sizes: &HashMap<String, u64>) -> Self {
+        units.sort_by_key(|unit| std::cmp::Reverse(sizes.get(&unit.table).copied().unwrap_or(0)));
+        Self { state: Mutex::new(State { waiting: units.into(), ..State::default() }), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock can panic")
+    }
+
+    /// The next unit that need not wait for one that runs; `None` when none is left.
+    pub(super) async fn take(&self) -> Option<Unit> {
+        loop {
+            // Asked for before looking, so that nothing is missed in between.
+            let changed = self.changed.notified();
+            {
+                let mut state = self.state();
+                if state.waiting.is_empty() {
+                    return None;
+                }
+                if let Some(at) = state.waiting.iter().position(|unit| state.free(unit)) {
+                    let unit = state.waiting.remove(at).expect("it was just found");
+                    state.hold(&unit);
+                    return Some(unit);
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Gives back what a unit held.
+    pub(super) fn done(&self, unit: &Unit) {
+        self.state().release(unit);
+        self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn free(&self, unit: &Unit) -> bool {
+        unit.locks.iter().all(|root| !self.alone.contains(root) && !(unit.alone && self.shared.contains_key(root)))
+    }
+
+    fn hold(&mut self, unit: &Unit) {
+        for root in &unit.locks {
+            if unit.alone {
+                self.alone.insert(root.clone());
+            } else {
+                *self.shared.entry(root.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn release(&mut self, unit: &Unit) {
+        for root in &unit.locks {
+            if unit.alone {
+                self.alone.remove(root);
+            } else if let Some(count) = self.shared.get_mut(root) {
+                *count -= 1;
+                if *count == 0 {
+                    self.shared.remove(root);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(sql: &str) -> Unit {
+        match sort(sql, &Roots::default()) {
+            Sort::Unit(unit) => unit,
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn indexes_and_keys_can_run_beside_others_and_nothing_else() {
+        let index = unit("CREATE UNIQUE INDEX \"a ON b\" ON ONLY public.\"Pat;ients\" USING btree (id);");
+        assert_eq!((index.kind, index.alone), (UnitKind::Index, false));
+        assert_eq!(index.locks, ["\"public\".\"Pat;ients\""]);
+        let key = unit("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"t_pkey\" PRIMARY KEY (id);");
+        assert_eq!((key.kind, key.alone, key.table.as_str()), (UnitKind::Index, true, "\"s\".\"t\""));
+        let foreign = unit(
+            "ALTER TABLE \"s\".\"t\" ADD CONSTRAINT \"REFERENCES x\" FOREIGN KEY (\"REFERENCES\") REFERENCES public.u(id) NOT VALID;",
+        );
+        assert_eq!((foreign.kind, foreign.alone), (UnitKind::ForeignKey, true));
+        assert_eq!(foreign.locks, ["\"s\".\"t\"", "\"public\".\"u\""]);
+        for sql in [
+            "ALTER INDEX public.a ATTACH PARTITION public.b;",
+            "ALTER TABLE \"s\".\"t\" ADD CONSTRAINT \"c\" CHECK ((a > 0)) NOT VALID;",
+            "ALTER TABLE \"s\".\"t\" CLUSTER ON \"i\";",
+            "CREATE STATISTICS public.s ON a, b FROM public.t;",
+            "CREATE TRIGGER a BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.f();",
+            "REFRESH MATERIALIZED VIEW \"a\".\"b\";",
+            "COMMENT ON TABLE public.t IS 'x';",
+        ] {
+            assert_eq!(sort(sql, &Roots::default()), Sort::Other, "{sql}");
+        }
+        for sql in [
+            "ALTER INDEX \"s\".\"i\" SET (\"fillfactor\" = '70');",
+            "COMMENT ON CONSTRAINT c ON public.t IS 'x';",
+            "COMMENT ON INDEX public.i IS 'x';",
+        ] {
+            assert_eq!(sort(sql, &Roots::default()), Sort::Detail, "{sql}");
+        }
+    }
+
+    #[test]
+    fn partitions_and_heirs_count_as_their_root() {
+        let mut roots = Roots::default();
+        for sql in [
+            "ALTER TABLE ONLY public.mid ATTACH PARTITION \"public\".\"leaf\" FOR VALUES IN (1);",
+            "ALTER TABLE ONLY public.top ATTACH PARTITION \"public\".\"mid\" FOR VALUES IN (1);",
+            "CREATE TABLE \"public\".\"heir\" (\n    \"INHERITS\" integer\n)\nINHERITS (public.one, public.top);",
+        ] {
+            roots.see(sql);
+        }
+        let all: HashSet<String> =
+            ["leaf", "mid", "top", "heir", "one"].iter().map(|it| roots.of(&format!("\"public\".\"{it}\""))).collect();
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(roots.of("\"public\".\"other\""), "\"public\".\"other\"");
+    }
+
+    #[tokio::test]
+    async fn what_would_wait_for_a_lock_is_not_begun() {
+        let one = unit("ALTER TABLE a.b ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES a.p(id);");
+        let other = unit("ALTER TABLE a.p ADD CONSTRAINT d FOREIGN KEY (x) REFERENCES a.b(id);");
+        let third = unit("ALTER TABLE a.q ADD CONSTRAINT d FOREIGN KEY (x) REFERENCES a.q(id);");
+        let sizes = HashMap::from([("\"a\".\"p\"".to_owned(), 10), ("\"a\".\"b\"".to_owned(), 20)]);
+        let queue = UnitQueue::new(vec![third, other, one], &sizes);
+        let first = queue.take().await.unwrap();
+        assert_eq!(first.table, "\"a\".\"b\"", "the largest table comes first");
+        let second = queue.take().await.unwrap();
+        assert_eq!(second.table, "\"a\".\"q\"", "the one that is free");
+        let mut waiting = Box::pin(queue.take());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        queue.done(&first);
+        assert_eq!(waiting.await.unwrap().table, "\"a\".\"p\"");
+        assert!(queue.take().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn indexes_of_one_table_are_made_at_the_same_time_and_a_key_waits_for_them() {
+        let units = [
+            "CREATE INDEX a ON s.t USING btree (x);",
+            "CREATE INDEX b ON s.t USING btree (y);",
+            "ALTER TABLE s.t ADD CONSTRAINT k UNIQUE (z);",
+        ];
+        let queue = UnitQueue::new(units.iter().map(|sql| unit(sql)).collect(), &HashMap::new());
+        let (a, b) = (queue.take().await.unwrap(), queue.take().await.unwrap());
+        queue.done(&a);
+        let mut key = Box::pin(queue.take());
+        assert!(futures_util::poll!(&mut key).is_pending());
+        queue.done(&b);
+        assert!(key.await.unwrap().alone);
+    }
+}
