@@ -53,6 +53,7 @@
 //! | `SLACK_WEBHOOK_SECRET` | name or ARN in Secrets Manager; wins over the one above | none |
 //! | `BACKUP_FAILURE_NOTIFICATIONS`, `BACKUP_HEALTH_NOTIFICATIONS` | comma list of `mail`, `slack`, or `none` | every channel that is set up |
 //! | `BACKUP_SUCCESS_NOTIFICATIONS` | the same | `none` |
+//! | `BACKUP_METRICS` | `none`, or `emf`: figures for CloudWatch in the error output | `none` |
 
 mod databases;
 mod describe;
@@ -129,6 +130,7 @@ fn read(raw: &mut Raw<'_>) -> Config {
         filename_prefix: raw.word("BACKUP_FILENAME_PREFIX").unwrap_or_default(),
         disks: disks.backup,
         monitor_disks: disks.monitor,
+        metrics: raw.one_of("BACKUP_METRICS", &[("none", false), ("emf", true)]).unwrap_or_default(),
         databases: databases::read(raw, &database_tls),
         database_tls,
         files: files::read(raw),

@@ -170,6 +170,8 @@ pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> 
         backups: facts.backups.len() as u64,
         used_bytes: used_bytes(facts),
         newest: newest(&facts.backups, now).map(|backup| backup.date),
+        newest_percent: sizes(facts, now).map(|it| it.newest.saturating_mul(100) / it.median.max(1)),
+        limit_bytes: limits.max_storage_mb.map(|mb| mb.saturating_mul(1 << 20)),
         findings: findings.into_iter().map(FindingReport::from).collect(),
     }
 }
@@ -320,23 +322,35 @@ fn verified(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, Strin
     (Status::Unhealthy, format!("{told} known to be damaged: {named}{more}"))
 }
 
-fn size(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
-    let Some(newest) = newest(&facts.backups, now) else {
-        return (Status::Ok, "there is no backup to compare".into());
-    };
+/// The newest backup's size and what is usual.
+struct Sizes {
+    newest: u64,
+    /// The median of those before it.
+    median: u64,
+    /// How many those are.
+    count: usize,
+}
+
+/// `None`: there are too few to compare.
+fn sizes(facts: &DiskFacts, now: Timestamp) -> Option<Sizes> {
+    let newest = newest(&facts.backups, now)?;
     let mut earlier: Vec<_> =
         facts.backups.iter().filter(|backup| backup.date <= now && backup.key != newest.key).collect();
     earlier.sort_by(|a, b| b.date.cmp(&a.date).then_with(|| a.key.cmp(&b.key)));
     let mut sizes: Vec<u64> = earlier.iter().take(SIZE_HISTORY).map(|backup| backup.size).collect();
-    if sizes.len() < SIZE_HISTORY_LEAST {
-        return (Status::Ok, "too few backups to compare sizes".into());
-    }
     sizes.sort_unstable();
-    let (median, count, is) = (sizes[sizes.len() / 2], sizes.len(), newest.size);
-    let told = format!("the newest backup has {is} bytes; the median of the {count} before it is {median}");
-    if is.saturating_mul(2) < median {
+    let median = *sizes.get(sizes.len() / 2)?;
+    (sizes.len() >= SIZE_HISTORY_LEAST).then_some(Sizes { newest: newest.size, median, count: sizes.len() })
+}
+
+fn size(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, String) {
+    let Some(Sizes { newest, median, count }) = sizes(facts, now) else {
+        return (Status::Ok, "too few backups to compare sizes".into());
+    };
+    let told = format!("the newest backup has {newest} bytes; the median of the {count} before it is {median}");
+    if newest.saturating_mul(2) < median {
         (Status::Warning, format!("{told}: less than half"))
-    } else if is > median.saturating_mul(4) {
+    } else if newest > median.saturating_mul(4) {
         (Status::Warning, format!("{told}: more than four times as much"))
     } else {
         (Status::Ok, told)

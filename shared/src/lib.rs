@@ -15,6 +15,7 @@ pub mod config;
 pub mod environment;
 pub mod error;
 pub mod health;
+pub(crate) mod metrics;
 pub mod notify;
 pub mod operation;
 pub mod progress;

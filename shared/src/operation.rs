@@ -32,6 +32,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::environment::Environment;
+use crate::metrics::{self, Measured};
 use crate::progress::Progress;
 use crate::{Class, Error, Result};
 
@@ -117,6 +119,26 @@ fn log_outcome<R: Serialize>(operation: &str, outcome: &Result<R, Failed<R>>) {
             "{operation} failed"
         ),
     }
+}
+
+/// The figures of an operation for CloudWatch, where they are wanted.
+fn measure_outcome<R: Measured>(
+    operation: &str,
+    outcome: &Result<R, Failed<R>>,
+    environment: &Environment,
+    context: &Context,
+    begun: Instant,
+) {
+    if !environment.config().metrics {
+        return;
+    }
+    let report = match outcome {
+        Ok(report) => Some(report),
+        Err(failed) => failed.report.as_deref(),
+    };
+    let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let measures = metrics::of(report, outcome.is_ok(), begun.elapsed(), left);
+    metrics::write(&environment.config().name, operation, context.now, &measures);
 }
 
 /// Milliseconds since `begun`.

@@ -205,6 +205,10 @@ pub struct DiskHealth {
     pub used_bytes: u64,
     /// Date of the newest backup.
     pub newest: Option<Timestamp>,
+    /// Size of the newest backup in hundredths of the median of those before it; `None` = too few to compare.
+    pub newest_percent: Option<u64>,
+    /// `BACKUP_MAX_STORAGE_MB` in bytes, where there is a limit.
+    pub limit_bytes: Option<u64>,
     /// One per check that was made, passed or not.
     pub findings: Vec<FindingReport>,
 }

@@ -125,7 +125,7 @@ fn every_alarm_tells_somebody_and_points_at_a_section_of_the_runbook() {
         .map(|title| title.to_lowercase().replace(' ', "-"))
         .collect();
     let mut alarms = 0;
-    for path in ["infra/alarms.yaml", "infra/function-alarms.yaml"] {
+    for path in ["infra/alarms.yaml", "infra/function-alarms.yaml", "infra/metric-alarms.yaml"] {
         let text = read(path);
         for alarm in text.split("    Type: AWS::CloudWatch::Alarm\n").skip(1) {
             // A resource ends where the next one's name stands.

@@ -128,6 +128,42 @@ fn key(date: Timestamp) -> String {
     format!("clinic/{}.zip", date.strftime("%Y-%m-%d-%H-%M-%S"))
 }
 
+/// The line of figures that a function wrote last.
+fn figures(log: &str) -> Value {
+    let line = log.lines().rfind(|line| line.starts_with("{\"_aws\"")).expect("a line in the embedded metric format");
+    let line: Value = serde_json::from_str(line).expect("it is JSON");
+    let described = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("a list of metrics").clone();
+    for metric in described {
+        assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric} has a value: {line}");
+    }
+    line
+}
+
+#[tokio::test]
+async fn figures_for_cloudwatch_are_those_of_the_work_and_a_failure_is_a_zero() {
+    let mut night = Night::new("figures").await;
+    night.set("BACKUP_METRICS", "emf");
+    let mut backup = Function::start("backup", &night.variables).await;
+    let report = backup.invoke("{}", FIFTEEN_MINUTES).await.report();
+    let line = figures(&backup.log());
+    assert_eq!((&line["BackupSuccess"], &line["BackupRows"]), (&json!(1.0), &json!(10.0)), "{line}");
+    assert_eq!(line["BackupBytes"].as_f64(), report["archive_bytes"].as_f64(), "{line}");
+    assert!(line["TimeUsed"].as_f64().unwrap() < 10.0, "{line}");
+    assert_eq!(line["Name"], "clinic");
+
+    let mut monitor = Function::start("monitor", &night.variables).await;
+    monitor.invoke("{}", FIFTEEN_MINUTES).await.report();
+    let line = figures(&monitor.log());
+    assert_eq!(line["Healthy"], json!(1.0), "{line}");
+    assert!((0.0..0.1).contains(&line["NewestBackupAgeDays"].as_f64().unwrap()), "{line}");
+    assert_eq!(line["StorageUsed"].as_f64(), report["archive_bytes"].as_f64(), "{line}");
+
+    night.set("DATABASE_URL", "postgres://postgres@127.0.0.1:1/nothing");
+    let mut backup = Function::start("backup", &night.variables).await;
+    backup.invoke("{}", FIFTEEN_MINUTES).await.failed_with("TransientFailure");
+    assert_eq!(figures(&backup.log())["BackupSuccess"], json!(0.0));
+}
+
 #[tokio::test]
 async fn a_whole_night_goes_through_the_three_functions() {
     let mut night = Night::new("whole").await;

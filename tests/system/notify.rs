@@ -44,6 +44,8 @@ fn report() -> MonitorReport {
             backups: 3,
             used_bytes: 4096,
             newest: None,
+            newest_percent: None,
+            limit_bytes: None,
             findings: vec![finding("unhealthy", "the newest backup is <b>49</b> h old & counting 病院")],
         }],
         duration_ms: 12,

@@ -55,6 +55,8 @@ mod tests {
                 backups: 2,
                 used_bytes: 2 << 20,
                 newest: Some("2024-01-15T02:00:00Z".parse().unwrap()),
+                newest_percent: None,
+                limit_bytes: None,
                 findings: vec![finding("reachable", "ok", "answers"), finding("max_age", "unhealthy", "2 days\nold")],
             }],
             duration_ms: 5,

@@ -45,6 +45,7 @@ pub fn describe(config: &Config) -> Value {
             Some(VerifyMode::Tail) => "tail",
             None => "full on directories, tail elsewhere",
         },
+        "metrics": if config.metrics { "emf" } else { "none" },
         "timezone": config.timezone.iana_name().unwrap_or("UTC"),
         "retention": {
             "keep_all_days": retention.keep_all_days,

@@ -24,6 +24,8 @@ pub struct Config {
     pub disks: Vec<DiskConfig>,
     /// `BACKUP_MONITOR_DISKS`: what monitor watches; default: the same.
     pub monitor_disks: Vec<DiskConfig>,
+    /// `BACKUP_METRICS=emf`: figures for CloudWatch.
+    pub metrics: bool,
     /// The databases to dump.
     pub databases: Vec<DatabaseRef>,
     /// How connections of databases from Secrets Manager are protected; those described by variables say so themselves.

@@ -89,6 +89,7 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("SLACK_WEBHOOK_URL", "the https:// address of an incoming webhook"),
     ("SLACK_WEBHOOK_SECRET", SECRET_NAME),
     ("BACKUP_SUCCESS_NOTIFICATIONS", CHANNELS),
+    ("BACKUP_METRICS", "none or emf"),
     ("BACKUP_FAILURE_NOTIFICATIONS", CHANNELS),
     ("BACKUP_HEALTH_NOTIFICATIONS", CHANNELS),
 ];

@@ -65,6 +65,7 @@ pub async fn backup(
             Err(_) => {}
         }
     }
+    super::measure_outcome("backup", &outcome, environment, context, begun);
     super::log_outcome("backup", &outcome);
     outcome
 }

@@ -47,6 +47,7 @@ pub async fn cleanup(
             Err(_) => {}
         }
     }
+    super::measure_outcome("cleanup", &outcome, environment, context, begun);
     super::log_outcome("cleanup", &outcome);
     outcome
 }

@@ -45,6 +45,7 @@ pub async fn monitor(
         report.notifications = notify::send(environment, &event).await;
     }
     let outcome = if healthy { Ok(report) } else { Err(unhealthy(report)) };
+    super::measure_outcome("monitor", &outcome, environment, context, begun);
     super::log_outcome("monitor", &outcome);
     outcome
 }

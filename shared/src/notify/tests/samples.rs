@@ -116,6 +116,8 @@ pub(super) fn monitor_report(name: &str, healthy: bool) -> MonitorReport {
         backups: 12,
         used_bytes: 3 << 30,
         newest: Some(at("2026-06-30T02:00:00Z")),
+        newest_percent: None,
+        limit_bytes: None,
         findings,
     };
     MonitorReport {
