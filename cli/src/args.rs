@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Every authentication code and digest, and each bit of the zip around them. What was found is shown by `list` and
     /// heeded by `cleanup`: it never deletes the newest backup that was verified whole, and nothing while the newest of
     /// which anything is known is damaged. Ends with 3 for damage or a wrong password, and says which.
+    ///
+    /// An archive of spatie/laravel-backup or another program has no manifest: it is called readable at best, and ends with 1
+    /// when a dump in it looks cut off.
     Verify(Verify),
     /// Show what is inside a backup: databases, tables, rows, file sets, warnings. Reads its end alone.
     Show(Show),
@@ -130,7 +133,8 @@ pub(crate) struct List {
 
 #[derive(Debug, Group)]
 pub(crate) struct Verify {
-    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    /// Which: `latest`, a key as `list` shows it, the beginning of a date such as 2024-01-15, or the path of a file that
+    /// begins with / or ./
     #[arg(default_value = "latest", conflicts_with = "all")]
     backup: String,
     /// Every backup, the newest first; damage does not end it.
@@ -150,7 +154,8 @@ pub(crate) struct Show {
 /// One backup.
 #[derive(Debug, Group)]
 struct Which {
-    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    /// Which: `latest`, a key as `list` shows it, the beginning of a date such as 2024-01-15, or the path of a file that
+    /// begins with / or ./
     backup: String,
     /// Only on these disks; may be given several times [default: the first disk that has it].
     #[arg(long = "disk", value_name = "NAME")]
@@ -173,6 +178,9 @@ pub(crate) struct Extract {
     /// Only this file set; may be given several times.
     #[arg(long = "files", value_name = "SET")]
     files: Vec<String>,
+    /// Of an archive of another program: decompress each dump that gzip compressed, beside itself.
+    #[arg(long)]
+    gunzip: bool,
 }
 
 #[derive(Debug, Group)]
@@ -315,6 +323,7 @@ impl Extract {
             databases: self.databases.clone(),
             files: self.files.clone(),
             patterns: self.patterns.clone(),
+            gunzip: self.gunzip,
         }
     }
 }

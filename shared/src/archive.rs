@@ -17,6 +17,7 @@
 //! Refused: names that would leave the folder in which an archive is unpacked, duplicate names, more entries than allowed.
 
 mod container;
+pub(crate) mod foreign;
 mod index;
 pub mod manifest;
 mod piece;

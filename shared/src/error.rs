@@ -36,7 +36,7 @@ pub enum Class {
     Limit,
     /// The run was stopped because its time was running out.
     Deadline,
-    /// A backup set is not healthy; said by `monitor` alone.
+    /// A backup set is not healthy (`monitor`), or a dump in an archive of another program looks cut off (`verify`).
     Unhealthy,
     /// Nightvault itself is wrong; please report it.
     Bug,
@@ -137,6 +137,15 @@ impl Error {
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
+    }
+
+    /// An error that two may own: class, message and hint; the causes become part of the message.
+    pub(crate) fn copy(error: &Self) -> Self {
+        let copied = Self::new(error.class(), error.chain());
+        match error.hint_text() {
+            Some(hint) => copied.hint(hint),
+            None => copied,
+        }
     }
 
     /// Who must act.

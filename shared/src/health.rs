@@ -231,6 +231,7 @@ fn readable(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Status, Str
             (Status::Unhealthy, format!("{key} does not open with today's password: {error}"))
         }
         Some(Err((Class::Corrupt, error))) => (Status::Unhealthy, format!("{key} is damaged: {error}")),
+        Some(Err((Class::Unsupported, error))) => (Status::Unhealthy, format!("{key}: {error}")),
         Some(Err((_, error))) => (Status::Unhealthy, format!("{key} could not be read: {error}")),
         Some(Ok(tail)) => readable_tail(newest, tail),
     }

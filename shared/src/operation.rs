@@ -4,6 +4,7 @@ mod backup;
 mod cleanup;
 mod extract;
 mod find;
+mod foreign;
 pub mod invocation;
 mod list;
 mod monitor;
@@ -26,6 +27,7 @@ pub use verify::verify;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -83,6 +85,28 @@ impl Context {
             }
         }
     }
+}
+
+/// Waits for `work` on a thread that looks at `stop`, which is set when the run must end; the reason is then the error.
+async fn until_stopped<T>(
+    work: impl Future<Output = Result<(T, u64, Result<()>)>>,
+    stop: &AtomicBool,
+    context: &Context,
+) -> Result<(T, u64, Result<()>)> {
+    tokio::pin!(work);
+    let (done, stopped) = tokio::select! {
+        done = &mut work => (done, None),
+        error = context.stopped() => {
+            stop.store(true, Ordering::Relaxed);
+            (work.await, Some(error))
+        }
+    };
+    let (work, bytes_read, result) = done?;
+    let result = match (result, stopped) {
+        (Err(_), Some(stopped)) => Err(stopped),
+        (result, _) => result,
+    };
+    Ok((work, bytes_read, result))
 }
 
 /// An operation that failed, with as much of its report as there is.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use extract::{ExtractReport, LeftOut};
-pub use show::ShowReport;
+pub use show::{ForeignLine, ShowReport};
 pub use verify::{DiskVerify, VerifiedBackup, VerifyReport, VerifyVerdict};
 
 use crate::archive::manifest::FileProblem;
@@ -263,7 +263,8 @@ pub struct BackupLine {
     pub sources: Option<Vec<String>>,
     /// Whether every entry is encrypted with AES-256, as its central directory says; `None` = it was not read.
     pub encrypted: Option<bool>,
-    /// `tail`: directory, index and manifest were read and authenticated for this list. Else what is wrong.
+    /// `tail`: directory, index and manifest were read and authenticated for this list. `foreign`: another program wrote it,
+    /// its directory was read. Else what is wrong.
     pub verified: String,
     /// What its last whole reading found, as noted beside it; `None` = nothing is noted.
     #[serde(default)]

@@ -12,6 +12,7 @@
 //!   may have no place for them; it says so, and that is no failure.
 
 pub mod local;
+pub(crate) mod loose;
 pub mod memory;
 mod parts;
 pub mod s3;
@@ -91,6 +92,12 @@ impl Default for UploadLimits {
 pub trait Store: Debug + Send + Sync {
     /// The disk's name, for reports and errors.
     fn disk(&self) -> &str;
+
+    /// Whether its objects are files that a person named, so that their names are no keys. A backup under another name than
+    /// its own is then no copy that was put in another's place.
+    fn is_loose(&self) -> bool {
+        false
+    }
 
     /// Whether the store can be reached and the credentials are taken; cheap.
     async fn probe(&self) -> Result<()>;

@@ -19,6 +19,9 @@ pub(crate) fn text(report: &ExtractReport) -> String {
         clean(&report.to),
         duration(report.duration_ms),
     );
+    if report.decompressed > 0 {
+        text.push_str(&format!("  {} decompressed besides\n", plural(report.decompressed, "dump was", "dumps were")));
+    }
     if there < report.wanted {
         text.push_str(&format!("  {there} of {} that were asked for are there\n", report.wanted));
         if let Some(last) = &report.last {
@@ -52,6 +55,7 @@ mod tests {
             files: 2,
             directories: 1,
             symlinks: 1,
+            decompressed: 0,
             raw_bytes: 2048,
             bytes_read: 1 << 20,
             wanted: 4,

@@ -55,7 +55,10 @@ fn row(backup: &BackupLine) -> Vec<String> {
 
 /// What its last whole reading found, and what is wrong with its end now.
 fn verified(backup: &BackupLine) -> String {
-    let end = clean(&backup.verified);
+    let end = match backup.verified.as_str() {
+        "foreign" => "another program's, no manifest".to_owned(),
+        end => clean(end),
+    };
     match &backup.proof {
         Some(proof) if !proof.whole && end == "tail" => format!("DAMAGED since {:.0}", proof.at),
         Some(proof) if !proof.whole => format!("DAMAGED since {:.0}: {end}", proof.at),

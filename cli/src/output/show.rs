@@ -1,36 +1,47 @@
 //! What is inside a backup, as text.
 
 use nightvault_core::archive::manifest::{DatabaseManifest, FilesManifest, TableManifest};
-use nightvault_core::report::ShowReport;
+use nightvault_core::report::{ForeignLine, ShowReport};
 
 use super::human::{age, clean, count, plural, size};
 use super::table;
 
 /// At most so many files that are not in the backup are named; the report has all of them.
 const PROBLEMS_SHOWN: usize = 20;
+/// At most so many entries of another program's archive are listed; the report has all of them.
+const ENTRIES_SHOWN: usize = 1000;
 
 pub(crate) fn text(report: &ShowReport) -> String {
-    let manifest = &report.manifest;
-    let mut text = format!(
-        "{}: {}, {} old, {}, written by {} (format {})\n",
-        clean(&report.key),
-        size(report.size),
-        age(report.age_seconds),
-        if report.encrypted { "AES-256" } else { "NOT encrypted" },
-        clean(&manifest.tool),
-        manifest.format_version,
+    let manifest = report.manifest.as_ref();
+    let written_by = manifest.map_or_else(
+        || "another program, without a manifest".to_owned(),
+        |manifest| format!("{} (format {})", clean(&manifest.tool), manifest.format_version),
     );
-    text.push_str(&format!(
-        "  of {:.0}, read from its sources from {:.0} to {:.0}\n",
-        manifest.date, manifest.started, manifest.finished
-    ));
+    let encrypted = match (report.encrypted, manifest) {
+        (true, _) => "AES-256",
+        (false, Some(_)) => "NOT encrypted",
+        (false, None) => "NOT all encrypted with AES-256",
+    };
+    let (key, bytes, old) = (clean(&report.key), size(report.size), age(report.age_seconds));
+    let mut text = format!("{key}: {bytes}, {old} old, {encrypted}, written by {written_by}\n");
+    if let Some(manifest) = manifest {
+        text.push_str(&format!(
+            "  of {:.0}, read from its sources from {:.0} to {:.0}\n",
+            manifest.date, manifest.started, manifest.finished
+        ));
+    }
     text.push_str(&match &report.proof {
         Some(proof) if proof.whole => format!("  verified whole on {:.0}\n", proof.at),
         Some(proof) => format!("  DAMAGED since {:.0}\n", proof.at),
         None => "  never verified whole, as far as is noted\n".to_owned(),
     });
-    manifest.databases.iter().for_each(|it| text.push_str(&database(it)));
-    manifest.files.iter().for_each(|it| text.push_str(&files(it)));
+    if let Some(manifest) = manifest {
+        manifest.databases.iter().for_each(|it| text.push_str(&database(it)));
+        manifest.files.iter().for_each(|it| text.push_str(&files(it)));
+    }
+    if let Some(lines) = &report.foreign {
+        text.push_str(&directory(lines));
+    }
     text.push_str(&format!(
         "{}; {} of {} were read from disk {}\n",
         plural(report.entries, "entry", "entries"),
@@ -38,6 +49,21 @@ pub(crate) fn text(report: &ShowReport) -> String {
         size(report.size),
         clean(&report.disk)
     ));
+    text
+}
+
+/// What a directory says that nothing vouches for.
+fn directory(lines: &[ForeignLine]) -> String {
+    let row = |line: &ForeignLine| {
+        let modified = line.modified.map_or_else(|| "?".to_owned(), |at| format!("{at:.0}"));
+        vec![clean(&line.name), size(line.bytes), clean(&line.encryption), modified]
+    };
+    let header = ["ENTRY", "BYTES", "ENCRYPTION", "MODIFIED"];
+    let mut text = table::render(&header, &[1], lines.iter().take(ENTRIES_SHOWN).map(row));
+    let rest = lines.len().saturating_sub(ENTRIES_SHOWN);
+    if rest > 0 {
+        text.push_str(&format!("  and {rest} more entries; --json shows all\n"));
+    }
     text
 }
 
@@ -134,6 +160,28 @@ mod tests {
              files docs: 3 files, 1 directory, 0 symbolic links, 10 B (20 B stored)\n\
              \x20 vanished: x\n\
              7 entries; 1.0 MiB of 700.0 MiB were read from disk s3\n"
+        );
+    }
+
+    #[test]
+    fn the_directory_of_another_programs_archive_is_shown() {
+        let report: ShowReport = serde_json::from_value(json!({
+            "disk": "s3", "key": "clinic/2024-01-15-02-00-00.zip", "date": "2024-01-15T02:00:00Z", "age_seconds": 7200,
+            "size": 700 << 20, "bytes_read": 1 << 20, "entries": 1, "encrypted": false, "proof": null, "manifest": null,
+            "foreign": [{
+                "name": "db-dumps/mysql-x\u{1b}.sql", "bytes": 2048, "stored_bytes": 20, "encryption": "ZipCrypto",
+                "modified": "2024-01-15T02:00:00Z",
+            }],
+        }))
+        .unwrap();
+        assert_eq!(
+            text(&report),
+            "clinic/2024-01-15-02-00-00.zip: 700.0 MiB, 2 h 0 min old, NOT all encrypted with AES-256, written by another \
+             program, without a manifest\n\
+             \x20 never verified whole, as far as is noted\n\
+             \x20 ENTRY                         BYTES  ENCRYPTION  MODIFIED\n\
+             \x20 db-dumps/mysql-x\\u{1b}.sql  2.0 KiB  ZipCrypto   2024-01-15T02:00:00Z\n\
+             1 entry; 1.0 MiB of 700.0 MiB were read from disk s3\n"
         );
     }
 }

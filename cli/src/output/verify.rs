@@ -10,6 +10,9 @@ pub(crate) fn text(report: &VerifyReport) -> String {
         let name = clean(&disk.disk);
         for backup in &disk.backups {
             text.push_str(&format!("disk {name}: {}\n", one(backup)));
+            for warning in &backup.warnings {
+                text.push_str(&format!("  warning: {}\n", clean(warning)));
+            }
             if let Some(why) = &backup.not_recorded {
                 text.push_str(&format!("  not noted beside the backup: {}\n", clean(why)));
             }
@@ -41,6 +44,19 @@ fn one(backup: &VerifiedBackup) -> String {
             let since = backup.recorded.as_ref().map_or(String::new(), |proof| format!(" since {:.0}", proof.at));
             format!("{key} is DAMAGED{since}: {error}")
         }
+        VerifyVerdict::Readable | VerifyVerdict::Suspicious => {
+            let verdict = match backup.verdict {
+                VerifyVerdict::Readable => "readable, and its dumps end as dumps do",
+                _ => "readable, but SUSPICIOUS",
+            };
+            format!(
+                "{key} was written by another program and is {verdict}: {} ({} in {}) opened and matched their sums. It has no \
+                 manifest: entries that are missing or exchanged, and missing rows, would not show",
+                plural(backup.entries, "entry", "entries"),
+                size(backup.raw_bytes),
+                duration(backup.duration_ms),
+            )
+        }
         VerifyVerdict::WrongPassword => format!("{key} was not verified, the PASSWORD is wrong: {error}"),
         VerifyVerdict::NotRead => {
             format!("{key} was NOT READ to its end, so nothing is known of it: {error}")
@@ -71,6 +87,7 @@ mod tests {
             duration_ms: 61_000,
             recorded: Some(ProofReport { whole: true, at }),
             not_recorded: None,
+            warnings: vec![],
         };
         let damaged = VerifiedBackup {
             verdict: VerifyVerdict::Damaged,
@@ -80,13 +97,23 @@ mod tests {
         };
         let wrong = VerifiedBackup { verdict: VerifyVerdict::WrongPassword, recorded: None, ..damaged.clone() };
         let unread = VerifiedBackup { verdict: VerifyVerdict::NotRead, error: Some("cut".into()), ..wrong.clone() };
+        let readable = VerifiedBackup { verdict: VerifyVerdict::Readable, recorded: None, ..whole.clone() };
+        let cut = VerifiedBackup {
+            verdict: VerifyVerdict::Suspicious,
+            warnings: vec!["\"x\u{7}.sql\": it is empty".into()],
+            ..readable.clone()
+        };
         let untold = VerifiedBackup { not_recorded: Some("no tags".into()), recorded: None, ..whole.clone() };
         let report = VerifyReport {
             name: "clinic".into(),
             now: at,
             whole: false,
             disks: vec![
-                DiskVerify { disk: "s3".into(), backups: vec![whole, damaged, wrong, unread, untold], error: None },
+                DiskVerify {
+                    disk: "s3".into(),
+                    backups: vec![whole, damaged, wrong, unread, untold, readable, cut],
+                    error: None,
+                },
                 DiskVerify { disk: "nas".into(), backups: vec![], error: Some("not mounted".into()) },
             ],
             duration_ms: 1,
@@ -99,7 +126,11 @@ mod tests {
             "was not verified, the PASSWORD is wrong: ",
             "was NOT READ to its end",
             "  not noted beside the backup: no tags\n",
-            "disk s3: 2 of 5 backups are whole\n",
+            "was written by another program and is readable, and its dumps end as dumps do: 14 entries (3.0 GiB in 1 min 1 s) \
+             opened and matched their sums. It has no manifest: ",
+            "is readable, but SUSPICIOUS: ",
+            "  warning: \"x\\u{7}.sql\": it is empty\n",
+            "disk s3: 2 of 7 backups are whole\n",
             "disk nas: nothing was verified: not mounted\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");

@@ -26,7 +26,7 @@ use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
 
 use blocks::{Access, Blocks};
-pub(crate) use open::Opened;
+pub(crate) use open::{Opened, zip_error};
 pub(crate) use ranged::{Archive, EntryReader};
 
 /// What the end of an archive tells.
@@ -187,6 +187,6 @@ async fn check_size(store: &Arc<dyn Store>, object: &Object) -> Result<()> {
     Ok(())
 }
 
-fn joined<T>(result: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+pub(crate) fn joined<T>(result: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
     result.unwrap_or_else(|e| Err(Error::bug("the reading thread ended early").because(e)))
 }

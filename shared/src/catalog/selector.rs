@@ -1,6 +1,7 @@
 //! How a person names a backup: `latest`, its key, or as much of its date as tells it from all others.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -19,12 +20,15 @@ pub enum Selector {
     All,
     /// One: its key, its file name, or the beginning of its date, e.g. `2024-01-15` or `2024-01-15T02:00`.
     Named(String),
+    /// An archive that lies anywhere: what begins with `/`, `./` or `../`, as no key does.
+    Path(PathBuf),
 }
 
 impl From<&str> for Selector {
     fn from(text: &str) -> Self {
         match text {
             "latest" => Self::Latest,
+            path if ["/", "./", "../"].iter().any(|start| path.starts_with(start)) => Self::Path(path.into()),
             name => Self::Named(name.to_owned()),
         }
     }
@@ -36,6 +40,7 @@ impl fmt::Display for Selector {
             Self::Latest => f.write_str("the latest backup"),
             Self::All => f.write_str("all backups"),
             Self::Named(name) => write!(f, "{name:?}"),
+            Self::Path(path) => write!(f, "{path:?}"),
         }
     }
 }
@@ -49,6 +54,8 @@ impl Catalog {
         let found: Vec<&Backup> = match selector {
             Selector::All => self.backups.iter().collect(),
             Selector::Latest => self.newest(now).into_iter().collect(),
+            // A catalog holds what lies under a name on a disk.
+            Selector::Path(_) => Vec::new(),
             Selector::Named(name) => return self.named(name, now).map(|backup| vec![backup]),
         };
         if found.is_empty() { Err(self.absent(selector, now)) } else { Ok(found) }
@@ -145,6 +152,16 @@ mod tests {
         ] {
             assert_eq!(select(&catalog, name).unwrap(), [key], "{name}");
         }
+    }
+
+    #[test]
+    fn what_begins_as_a_path_is_one_and_is_no_backup_of_a_catalog() {
+        for path in ["/mnt/a.zip", "./clinic/2024-01-15-02-00-00.zip", "../a.zip"] {
+            assert_eq!(Selector::from(path), Selector::Path(path.into()));
+            let error = select(&catalog(&["2024-01-15-02-00-00"]), path).unwrap_err();
+            assert_eq!(error.class(), Class::NotFound);
+        }
+        assert_eq!(Selector::from("clinic/a.zip"), Selector::Named("clinic/a.zip".into()));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The extract recipe: database dumps and files out of one backup, into a folder.
 //!
-//! The archive is opened once. Nothing is made before its manifest and index are authenticated and all that is asked for
+//! An archive of another program is taken out as well (`foreign`). The archive is opened once. Nothing is made before its manifest and index are authenticated and all that is asked for
 //! is known to have a free place. Every file is written beside its place and gets its name when its authentication code
 //! and digest have matched; nothing is ever overwritten. Directories get their modes and times last, and symbolic links
 //! come after all files, so that no file can be written through one.
 
 mod folder;
+mod foreign;
 mod rehearse;
 mod take;
 #[cfg(test)]
@@ -14,12 +15,13 @@ mod wanted;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use crate::archive::reader::{self, Unpacker};
+use crate::archive::{self, reader};
 use crate::environment::Environment;
 use crate::operation::find::{Wanted, find};
+use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Failed};
 use crate::report::{ExtractReport, LeftOut};
 use crate::secret::Secret;
@@ -28,6 +30,7 @@ use crate::{Class, Error, Result};
 
 use folder::Folder;
 pub(super) use folder::failed;
+use foreign::ForeignTake;
 use rehearse::Rehearsal;
 use take::Take;
 pub(super) use take::Taken;
@@ -47,6 +50,8 @@ pub struct Extraction {
     /// Globs on the entries' names, e.g. `files/docs/2024/**` or `*.sql`; of what is named above, only what matches one.
     /// Empty = all of it.
     pub patterns: Vec<String>,
+    /// Decompress the dumps of another program's archive that gzip compressed, each beside itself.
+    pub gunzip: bool,
 }
 
 /// Extracts a part of a backup, or all of it.
@@ -71,11 +76,29 @@ async fn run(
 ) -> Result<ExtractReport, Failed<ExtractReport>> {
     let begun = Instant::now();
     let filter = Filter::new(extraction)?;
-    let password = environment.archive_password().await?;
+    let password = environment.archive_password().await;
+    let password = password.as_ref();
     let (store, backup) = context.unless_stopped(find(environment, &extraction.of, context)).await?;
 
     let folder = Folder::new(extraction.to.clone());
-    let (taken, bytes_read, finished) = take_out(&store, &backup.object, &password, folder, filter, context).await?;
+    let done = match password {
+        Ok(password) => take_out(&store, &backup.object, password, folder, filter, context).await?,
+        // It may be an archive that needs none.
+        Err(_) => (Taken::default(), 0, Err(Error::corrupt("it was not opened, for want of a password"))),
+    };
+    let (taken, bytes_read, finished) = match (done, password) {
+        // Nothing was made before it was opened.
+        ((taken, bytes_read, Err(error)), _) if taken.wanted == 0 && error.class() == Class::Corrupt => {
+            match (another_programs(&store, &backup.object, error).await, password) {
+                (Ok(()), _) => take_foreign(environment, extraction, &store, &backup.object, password, context).await?,
+                (Err(error), Err(missing)) if error.class() == Class::Corrupt => {
+                    return Err(Error::copy(missing).into());
+                }
+                (Err(error), _) => (taken, bytes_read, Err(error)),
+            }
+        }
+        (done, _) => done,
+    };
     let report = ExtractReport {
         disk: store.disk().to_owned(),
         key: backup.object.key.clone(),
@@ -84,6 +107,7 @@ async fn run(
         files: taken.files,
         directories: taken.directories,
         symlinks: taken.symlinks,
+        decompressed: taken.decompressed,
         raw_bytes: taken.raw_bytes,
         bytes_read,
         wanted: taken.wanted,
@@ -109,37 +133,37 @@ async fn take_out(
 ) -> Result<(Taken, u64, Result<()>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let take = Take::new(folder, filter, Arc::clone(&stop), Arc::clone(&context.progress));
-    let (take, bytes_read, result) = read_out(store, object, password, take, &stop, context).await?;
+    // What it has begun its thread removes itself.
+    let unpacking = reader::unpack(Arc::clone(store), object, password, take);
+    let (take, bytes_read, result) = super::until_stopped(unpacking, &stop, context).await?;
     let (taken, finished) = tokio::task::spawn_blocking(move || take.finish(result))
         .await
         .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
     Ok((taken, bytes_read, finished))
 }
 
-/// Hands entries to `unpacker`. Its thread is asked to stop, and waited for: what it has begun it removes itself.
-async fn read_out<U: Unpacker>(
+/// Takes entries out of another program's archive.
+async fn take_foreign(
+    environment: &Environment,
+    extraction: &Extraction,
     store: &Arc<dyn Store>,
     object: &Object,
-    password: &Secret,
-    unpacker: U,
-    stop: &AtomicBool,
+    password: std::result::Result<&Secret, &Error>,
     context: &Context,
-) -> Result<(U, u64, Result<()>)> {
-    let unpacking = reader::unpack(Arc::clone(store), object, password, unpacker);
-    tokio::pin!(unpacking);
-    let (unpacked, stopped) = tokio::select! {
-        unpacked = &mut unpacking => (unpacked, None),
-        error = context.stopped() => {
-            stop.store(true, Ordering::Relaxed);
-            (unpacking.await, Some(error))
-        }
-    };
-    let (unpacker, bytes_read, result) = unpacked?;
-    let result = match (result, stopped) {
-        (Err(_), Some(stopped)) => Err(stopped),
-        (result, _) => result,
-    };
-    Ok((unpacker, bytes_read, result))
+) -> Result<(Taken, u64, Result<()>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let folder = Folder::new(extraction.to.clone()).plain();
+    let take = Take::new(folder, Filter::new(extraction)?, Arc::clone(&stop), Arc::clone(&context.progress));
+    let take = ForeignTake::new(take, extraction.gunzip);
+    let zone = &environment.config().timezone;
+    let unpacking = archive::foreign::unpack(Arc::clone(store), object, password, zone, take);
+    let (take, bytes_read, result) = super::until_stopped(unpacking, &stop, context).await?;
+    let decompressed = take.decompressed;
+    let (mut taken, finished) = tokio::task::spawn_blocking(move || take.into_take().finish(result))
+        .await
+        .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
+    taken.decompressed = decompressed;
+    Ok((taken, bytes_read, finished))
 }
 
 /// Takes the file sets `sets` out into `folder`, which was just made for this, with what lies below `above`; for restore.
@@ -164,7 +188,8 @@ pub(super) async fn rehearse_file_sets(
 ) -> Result<Taken> {
     let stop = Arc::new(AtomicBool::new(false));
     let rehearsal = Rehearsal::new(above, Filter::file_sets(sets), Arc::clone(&stop), Arc::clone(&context.progress));
-    let (rehearsal, _, result) = read_out(store, object, password, rehearsal, &stop, context).await?;
+    let unpacking = reader::unpack(Arc::clone(store), object, password, rehearsal);
+    let (rehearsal, _, result) = super::until_stopped(unpacking, &stop, context).await?;
     result.map(|()| rehearsal.taken)
 }
 

@@ -1,12 +1,15 @@
-//! Finds the one backup that is meant, on the first disk that has it.
+//! Finds the one backup that is meant, on the first disk that has it, or the file that is named by its path.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{self, Backup, Selector};
+use crate::catalog::{self, Backup, BackupKey, Selector};
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::operation::Context;
 use crate::operation::backup::pick;
 use crate::store::Store;
+use crate::store::loose::LooseStore;
 use crate::{Class, Error, Result};
 
 /// One backup that is to be read.
@@ -25,6 +28,9 @@ pub(super) async fn find(
     context: &Context,
 ) -> Result<(Arc<dyn Store>, Backup)> {
     let config = environment.config();
+    if let Selector::Path(path) = &wanted.backup {
+        return loose(path, environment).await;
+    }
     let mut absent = None;
     let mut failed: Option<Error> = None;
     for store in pick(environment.stores(), &wanted.disks, |store| store.disk().to_owned(), "disk")? {
@@ -46,4 +52,13 @@ pub(super) async fn find(
     }
     // That it is nowhere can be said only when every disk was looked at.
     Err(failed.or(absent).unwrap_or_else(|| Error::configuration("no disk is configured")))
+}
+
+/// The file at `path`. Its date is that of its name, where that is one, else of the file.
+pub(super) async fn loose(path: &Path, environment: &Environment) -> Result<(Arc<dyn Store>, Backup)> {
+    let Config { name, filename_prefix, timezone, .. } = environment.config();
+    let (store, object) = LooseStore::open(path).await?;
+    let key = BackupKey::parse(name, filename_prefix, &format!("{name}/{}", object.key), timezone)
+        .unwrap_or_else(|| BackupKey::new(name, filename_prefix, object.modified, timezone));
+    Ok((Arc::new(store), Backup { key, object }))
 }

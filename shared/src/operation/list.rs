@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use jiff::tz::TimeZone;
 
 use crate::Result;
-use crate::archive::reader;
+use crate::archive::{self, reader};
 use crate::catalog::{self, Backup};
 use crate::environment::Environment;
 use crate::operation::backup::pick;
+use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Event};
 use crate::report::{BackupLine, DiskList, ListReport, ProofReport};
 use crate::secret::Secret;
@@ -47,7 +49,7 @@ async fn list_disk(
     let disk = store.disk().to_owned();
     match catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone).await {
         Ok(catalog) => {
-            let lines = catalog.backups.iter().map(|backup| line(store, backup, password, context));
+            let lines = catalog.backups.iter().map(|backup| line(store, backup, password, &config.timezone, context));
             DiskList {
                 disk,
                 backups: futures_util::stream::iter(lines).buffered(READS_IN_FLIGHT).collect().await,
@@ -59,7 +61,13 @@ async fn list_disk(
     }
 }
 
-async fn line(store: &Arc<dyn Store>, backup: &Backup, password: Option<&Secret>, context: &Context) -> BackupLine {
+async fn line(
+    store: &Arc<dyn Store>,
+    backup: &Backup,
+    password: Option<&Secret>,
+    zone: &TimeZone,
+    context: &Context,
+) -> BackupLine {
     let date = backup.key.date();
     let mut line = BackupLine {
         key: backup.object.key.clone(),
@@ -87,7 +95,17 @@ async fn line(store: &Arc<dyn Store>, backup: &Backup, password: Option<&Secret>
             line.encrypted = Some(tail.encrypted);
             line.verified = "tail".to_owned();
         }
-        Err(error) => line.verified = error.chain(),
+        Err(error) => match another_programs(store, &backup.object, error).await {
+            Ok(()) => {
+                line.verified = "foreign".to_owned();
+                let directory = archive::foreign::read_directory(store.clone(), &backup.object, zone).await;
+                match directory {
+                    Ok((entries, _)) => line.encrypted = Some(archive::foreign::is_encrypted(&entries)),
+                    Err(error) => line.verified = error.chain(),
+                }
+            }
+            Err(error) => line.verified = error.chain(),
+        },
     }
     line
 }

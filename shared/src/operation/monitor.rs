@@ -10,6 +10,7 @@ use crate::catalog;
 use crate::environment::Environment;
 use crate::health::{self, DiskFacts, Status, TailFacts};
 use crate::operation::backup::pick;
+use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{DiskHealth, MonitorReport};
 use crate::retention::Candidate;
@@ -111,7 +112,19 @@ async fn tail(
 ) -> Option<std::result::Result<TailFacts, (Class, String)>> {
     let object = object?;
     let tail = match password {
-        Ok(password) => context.unless_stopped(reader::read_tail(store.clone(), object, password)).await,
+        Ok(password) => {
+            let read = async {
+                match reader::read_tail(store.clone(), object, password).await {
+                    Ok(tail) => Ok(tail),
+                    Err(error) => {
+                        another_programs(store, object, error).await?;
+                        let message = "another program wrote it; it has no manifest, so nobody can tell what it lacks";
+                        Err(Error::unsupported(message))
+                    }
+                }
+            };
+            context.unless_stopped(read).await
+        }
         Err(error) => return Some(Err((error.class(), error.chain()))),
     };
     Some(match tail {

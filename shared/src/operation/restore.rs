@@ -20,6 +20,7 @@ use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loop
 use crate::environment::Environment;
 use crate::operation::extract;
 use crate::operation::find::{Wanted, find};
+use crate::operation::foreign;
 use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
 use crate::progress::Progress;
 use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
@@ -184,7 +185,14 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
     let password = environment.archive_password().await?;
     let (store, backup) = context.unless_stopped(find(environment, &request.of, context)).await?;
     let object = &backup.object;
-    let archive = context.unless_stopped(Archive::open(Arc::clone(&store), object, &password)).await?;
+    let opening = Archive::open(Arc::clone(&store), object, &password);
+    let archive = match context.unless_stopped(opening).await {
+        Ok(archive) => archive,
+        Err(error) => {
+            foreign::another_programs(&store, object, error).await?;
+            return Err(foreign::has_no_manifest(object));
+        }
+    };
     let manifest = archive.manifest();
     let source = Source { store: &store, object, password: &password };
 

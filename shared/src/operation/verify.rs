@@ -1,20 +1,26 @@
 //! The verify recipe: read every byte of the backups that are meant, and note beside each what was found.
 //!
 //! A wrong password says nothing about a backup and is noted nowhere; nor is a reading that the network, the store or a
-//! person ended. A verdict that cannot be noted (a store without tags, a missing permission) is told and stays a verdict.
+//! person ended, nor what can be told of another program's archive, which is never called whole. A verdict that cannot be noted (a store without tags, a missing permission) is told and stays a verdict.
+
+mod foreign;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use crate::archive::reader;
-use crate::catalog::{self, Backup, Selector, Verdict};
+use crate::archive::{self, reader};
+use crate::catalog::{self, Backup, Catalog, Selector, Verdict};
 use crate::environment::Environment;
 use crate::operation::backup::pick;
-use crate::operation::{Context, Failed};
+use crate::operation::foreign::another_programs;
+use crate::operation::{Context, Failed, find};
 use crate::report::{DiskVerify, ProofReport, VerifiedBackup, VerifyReport, VerifyVerdict};
 use crate::secret::Secret;
-use crate::store::Store;
+use crate::store::{Object, Store};
 use crate::{Class, Error, Result};
+
+use foreign::Check;
 
 /// Verifies the backups that `selector` means on each of `disks` (empty = all), one after the other.
 ///
@@ -28,8 +34,15 @@ pub async fn verify(
     context: &Context,
 ) -> Result<VerifyReport, Failed<VerifyReport>> {
     let begun = Instant::now();
-    let stores = pick(environment.stores(), disks, |store| store.disk().to_owned(), "disk")?;
-    let password = environment.archive_password().await?;
+    let password = environment.archive_password().await;
+    let password = password.as_ref();
+    let (stores, loose) = match selector {
+        Selector::Path(path) => {
+            let (store, backup) = find::loose(path, environment).await?;
+            (vec![store], Some(backup))
+        }
+        _ => (pick(environment.stores(), disks, |store| store.disk().to_owned(), "disk")?, None),
+    };
     let mut report = VerifyReport {
         name: environment.config().name.clone(),
         now: context.now,
@@ -39,12 +52,13 @@ pub async fn verify(
     };
     let mut errors = Vec::new();
     for store in &stores {
-        report.disks.push(verify_disk(environment, store, selector, &password, context, &mut errors).await);
+        let disk = Disk { environment, store, loose: loose.as_ref(), password, context };
+        report.disks.push(verify_disk(&disk, selector, &mut errors).await);
     }
     report.duration_ms = super::elapsed_ms(begun);
     // Of equals, `min_by_key` takes the first.
     let outcome = match errors.into_iter().min_by_key(|error| gravity(error.class())) {
-        None => Ok(VerifyReport { whole: true, ..report }),
+        None => Ok(VerifyReport { whole: is_whole(&report), ..report }),
         Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),
     };
     super::log_outcome("verify", &outcome);
@@ -60,23 +74,42 @@ fn gravity(class: Class) -> u8 {
     }
 }
 
-async fn verify_disk(
-    environment: &Environment,
-    store: &Arc<dyn Store>,
-    selector: &Selector,
-    password: &Secret,
-    context: &Context,
-    errors: &mut Vec<Error>,
-) -> DiskVerify {
+/// Whether every backup is known to be whole; what another program wrote is readable at best.
+fn is_whole(report: &VerifyReport) -> bool {
+    let mut backups = report.disks.iter().flat_map(|disk| &disk.backups);
+    backups.all(|backup| backup.verdict == VerifyVerdict::Whole)
+}
+
+/// A disk, and what its backups are read with.
+struct Disk<'a> {
+    environment: &'a Environment,
+    store: &'a Arc<dyn Store>,
+    /// The only thing on it: a file that was named by its path.
+    loose: Option<&'a Backup>,
+    password: std::result::Result<&'a Secret, &'a Error>,
+    context: &'a Context,
+}
+
+async fn verify_disk(disk: &Disk<'_>, selector: &Selector, errors: &mut Vec<Error>) -> DiskVerify {
+    let Disk { environment, store, loose, password, context } = *disk;
     let config = environment.config();
     let mut report = DiskVerify { disk: store.disk().to_owned(), backups: Vec::new(), error: None };
-    let listed = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
-    let catalog = context.unless_stopped(listed).await;
-    let selected = catalog.as_ref().map_err(copy).and_then(|it| it.select(selector, context.now));
+    let catalog = match loose {
+        Some(_) => Ok(Catalog::default()),
+        None => {
+            let listed = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
+            context.unless_stopped(listed).await
+        }
+    };
+    let selected = match (&catalog, loose) {
+        (_, Some(loose)) => Ok(vec![loose]),
+        (Ok(catalog), None) => catalog.select(selector, context.now),
+        (Err(error), None) => Err(Error::copy(error)),
+    };
     match selected {
         Ok(backups) => {
             for backup in backups {
-                let (verified, error) = verify_one(store, backup, password, context).await;
+                let (verified, error) = verify_one(environment, store, backup, password, context).await;
                 report.backups.push(verified);
                 errors.extend(error.map(|error| error.context(format!("disk {}", store.disk()))));
             }
@@ -90,15 +123,14 @@ async fn verify_disk(
 }
 
 async fn verify_one(
+    environment: &Environment,
     store: &Arc<dyn Store>,
     backup: &Backup,
-    password: &Secret,
+    password: std::result::Result<&Secret, &Error>,
     context: &Context,
 ) -> (VerifiedBackup, Option<Error>) {
     let begun = Instant::now();
     let object = &backup.object;
-    let reading = reader::verify(store.clone(), object, password, &context.progress);
-    let read = context.unless_stopped(reading).await;
     let mut report = VerifiedBackup {
         key: object.key.clone(),
         date: backup.key.date(),
@@ -113,35 +145,31 @@ async fn verify_one(
         duration_ms: 0,
         recorded: None,
         not_recorded: None,
+        warnings: Vec::new(),
     };
-    let error = match read {
-        Ok(verified) => {
-            let databases = &verified.tail.manifest.databases;
-            report.entries = verified.entries;
-            report.tables = databases.iter().map(|database| database.tables.len() as u64).sum();
-            report.rows = databases.iter().fold(0, |sum, database| sum.saturating_add(database.rows));
-            report.raw_bytes = verified.raw_bytes;
-            report.bytes_read = verified.tail.bytes_read;
-            None
-        }
-        Err(error) => {
-            report.verdict = match error.class() {
-                Class::Corrupt => VerifyVerdict::Damaged,
-                Class::WrongPassword => VerifyVerdict::WrongPassword,
-                _ => VerifyVerdict::NotRead,
-            };
-            report.error = Some(error.chain());
-            Some(error)
-        }
-    };
+    let error = read(environment, store, object, password, context, &mut report).await.err();
+    if let Some(error) = &error {
+        report.verdict = match error.class() {
+            Class::Corrupt => VerifyVerdict::Damaged,
+            Class::WrongPassword => VerifyVerdict::WrongPassword,
+            Class::Unhealthy => VerifyVerdict::Suspicious,
+            _ => VerifyVerdict::NotRead,
+        };
+        report.error = Some(error.chain());
+    }
     let verdict = match report.verdict {
         VerifyVerdict::Whole => Some(Verdict::Whole),
         VerifyVerdict::Damaged => Some(Verdict::Damaged),
-        VerifyVerdict::WrongPassword | VerifyVerdict::NotRead => None,
+        VerifyVerdict::Readable | VerifyVerdict::Suspicious | VerifyVerdict::WrongPassword | VerifyVerdict::NotRead => {
+            None
+        }
     };
     if let Some(verdict) = verdict {
         match catalog::record(&**store, object, verdict, context.now).await {
             Ok(Some(proof)) => report.recorded = Some(ProofReport::from(proof)),
+            Ok(None) if store.is_loose() => {
+                report.not_recorded = Some("nothing is noted beside a file that was named by its path".to_owned());
+            }
             Ok(None) => report.not_recorded = Some("this store has no place for notes (no object tags)".to_owned()),
             Err(error) => report.not_recorded = Some(error.chain()),
         }
@@ -150,11 +178,69 @@ async fn verify_one(
     (report, error)
 }
 
-/// An error that two may own: class, message and hint; the cause becomes part of the message.
-fn copy(error: &Error) -> Error {
-    let copied = Error::new(error.class(), error.chain());
-    match error.hint_text() {
-        Some(hint) => copied.hint(hint),
-        None => copied,
+/// Reads every byte, as one of ours or as another program's; what was found goes into the report.
+async fn read(
+    environment: &Environment,
+    store: &Arc<dyn Store>,
+    object: &Object,
+    password: std::result::Result<&Secret, &Error>,
+    context: &Context,
+    report: &mut VerifiedBackup,
+) -> Result<()> {
+    let ours = async {
+        match password {
+            Ok(password) => reader::verify(store.clone(), object, password, &context.progress).await,
+            // It may be an archive that needs none.
+            Err(error) => Err(Error::corrupt("it was not opened, for want of a password").because(error.chain())),
+        }
+    };
+    match context.unless_stopped(ours).await {
+        Ok(verified) => {
+            let databases = &verified.tail.manifest.databases;
+            report.entries = verified.entries;
+            report.tables = databases.iter().map(|database| database.tables.len() as u64).sum();
+            report.rows = databases.iter().fold(0, |sum, database| sum.saturating_add(database.rows));
+            report.raw_bytes = verified.raw_bytes;
+            report.bytes_read = verified.tail.bytes_read;
+            Ok(())
+        }
+        Err(error) => {
+            let whose = context.unless_stopped(another_programs(store, object, error)).await;
+            match (whose, password) {
+                (Ok(()), _) => read_foreign(environment, store, object, password, context, report).await,
+                (Err(error), Err(missing)) if error.class() == Class::Corrupt => Err(Error::copy(missing)),
+                (Err(error), _) => Err(error),
+            }
+        }
     }
+}
+
+/// Reads an archive of another program.
+async fn read_foreign(
+    environment: &Environment,
+    store: &Arc<dyn Store>,
+    object: &Object,
+    password: std::result::Result<&Secret, &Error>,
+    context: &Context,
+    report: &mut VerifiedBackup,
+) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let check = Check::new(Arc::clone(&stop), Arc::clone(&context.progress));
+    let zone = &environment.config().timezone;
+    let reading = archive::foreign::unpack(Arc::clone(store), object, password, zone, check);
+    let (check, bytes_read, result) = super::until_stopped(reading, &stop, context).await?;
+    report.bytes_read = bytes_read;
+    report.warnings = check.warnings;
+    result?;
+    (report.entries, report.raw_bytes) = (check.entries, check.raw_bytes);
+    report.verdict = VerifyVerdict::Readable;
+    let Some(first) = check.suspicious.first() else { return Ok(()) };
+    let many = check.suspicious.len();
+    let key = &object.key;
+    let told = format!("{many} of {} dumps in {key} are suspicious, the first is {first}", check.dumps + many as u64);
+    report.warnings.extend(check.suspicious);
+    Err(Error::new(Class::Unhealthy, told).hint(
+        "The archive is readable, but such a dump may have been cut off while it was written: load it into a scratch \
+         database and count before you rely on it.",
+    ))
 }

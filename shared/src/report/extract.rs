@@ -20,6 +20,9 @@ pub struct ExtractReport {
     pub directories: u64,
     /// Symbolic links that are there.
     pub symlinks: u64,
+    /// Dumps of another program's archive that were decompressed, each beside itself.
+    #[serde(default)]
+    pub decompressed: u64,
     /// Bytes of the files' contents.
     pub raw_bytes: u64,
     /// Bytes that were fetched from the store.

@@ -27,6 +27,24 @@ pub struct ShowReport {
     pub encrypted: bool,
     /// What its last whole reading found; `None` = nothing is noted.
     pub proof: Option<ProofReport>,
-    /// The manifest, as `doc/format.md` describes it.
-    pub manifest: Manifest,
+    /// The manifest, as `doc/format.md` describes it; `None`: another program wrote the archive.
+    pub manifest: Option<Manifest>,
+    /// What the directory of another program's archive says; nothing vouches for it.
+    #[serde(default)]
+    pub foreign: Option<Vec<ForeignLine>>,
+}
+
+/// An entry of an archive that another program wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignLine {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its contents.
+    pub bytes: u64,
+    /// Bytes of its data.
+    pub stored_bytes: u64,
+    /// `none`, `ZipCrypto`, `AES-128`, `AES-192` or `AES-256`.
+    pub encryption: String,
+    /// When it was changed last, in the zone of `BACKUP_TIMEZONE` where the archive does not say.
+    pub modified: Option<Timestamp>,
 }

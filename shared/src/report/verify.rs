@@ -12,7 +12,8 @@ pub struct VerifyReport {
     pub name: String,
     /// When the verification began, UTC.
     pub now: Timestamp,
-    /// True: every backup that was asked for was read whole, and every byte is what was written.
+    /// True: every backup that was asked for was read whole, and every byte is what was written. An archive of another
+    /// program, of which nobody can tell that, makes it false without being a failure.
     pub whole: bool,
     /// One per disk.
     pub disks: Vec<DiskVerify>,
@@ -60,6 +61,9 @@ pub struct VerifiedBackup {
     pub recorded: Option<ProofReport>,
     /// Why the verdict was not noted; `None` = it was, or there was none to note.
     pub not_recorded: Option<String>,
+    /// What a person should know of an archive of another program.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What was found.
@@ -70,6 +74,11 @@ pub enum VerifyVerdict {
     Whole,
     /// At least one is not.
     Damaged,
+    /// Another program's archive, as whole as one without a manifest can tell: every entry opens and matches its code or
+    /// CRC, and dumps end as dumps do. Entries that are missing or exchanged, and missing rows, show nowhere.
+    Readable,
+    /// The same, but a dump in it does not end as dumps do.
+    Suspicious,
     /// The password opens nothing in it; whether it is whole, nobody can tell.
     WrongPassword,
     /// It could not be read to its end; nothing is known.

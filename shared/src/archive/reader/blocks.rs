@@ -81,6 +81,11 @@ impl Blocks {
         &self.object.key
     }
 
+    /// Whether the object's name is a key, so that the manifest must have been written under it.
+    pub(crate) fn has_key(&self) -> bool {
+        !self.store.is_loose()
+    }
+
     /// Bytes that the store was asked for so far, those of repeated and vain reads too.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)

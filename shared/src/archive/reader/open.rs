@@ -61,7 +61,7 @@ impl Opened {
             }
             read => read?,
         };
-        let manifest = parse_manifest(&text, blocks.key())?;
+        let manifest = parse_manifest(&text, blocks.has_key().then(|| blocks.key()))?;
         let reference = &manifest.index;
         let index_text = read_entry(&mut zip, &blocks, password, last - 1, INDEX_ENTRY, reference.bytes)?;
         if index_text.len() as u64 != reference.bytes || hex(&Sha256::digest(&index_text)) != reference.sha256 {
@@ -144,7 +144,8 @@ fn check_directory(zip: &ZipArchive<BlockReader>, end: End) -> Result<usize> {
     Ok(count - 1)
 }
 
-fn parse_manifest(text: &[u8], key: &str) -> Result<Manifest> {
+/// Reads the manifest, which must have been written under `key`, where that is known.
+fn parse_manifest(text: &[u8], key: Option<&str>) -> Result<Manifest> {
     let unreadable = |e| Error::corrupt(format!("{MANIFEST_ENTRY} cannot be read")).because(e);
     let value: serde_json::Value = serde_json::from_slice(text).map_err(unreadable)?;
     let version = value.get("format_version").and_then(serde_json::Value::as_u64);
@@ -160,7 +161,7 @@ fn parse_manifest(text: &[u8], key: &str) -> Result<Manifest> {
     }
     // From the text and not from the value: the order of a map's keys and every digit of a number stay as written.
     let manifest: Manifest = serde_json::from_slice(text).map_err(unreadable)?;
-    if manifest.key != key {
+    if key.is_some_and(|key| key != manifest.key) {
         return Err(Error::corrupt(format!("it was written as {:?} and is a copy of that backup", manifest.key))
             .hint("Another backup may have been put in its place; do not trust its date."));
     }
@@ -212,12 +213,12 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_by_its_number_whatever_else_it_holds() {
-        let error = parse_manifest(br#"{"format_version":2,"shape":"round"}"#, "k").unwrap_err();
+        let error = parse_manifest(br#"{"format_version":2,"shape":"round"}"#, Some("k")).unwrap_err();
         assert_eq!(error.class(), Class::Unsupported);
         assert_eq!(error.to_string(), "the archive has format 2; this program reads 1");
         for text in ["", "{}", "[1]", r#"{"format_version":0}"#, r#"{"format_version":"1"}"#, r#"{"format_version":1}"#]
         {
-            assert_eq!(parse_manifest(text.as_bytes(), "k").unwrap_err().class(), Class::Corrupt, "{text}");
+            assert_eq!(parse_manifest(text.as_bytes(), Some("k")).unwrap_err().class(), Class::Corrupt, "{text}");
         }
     }
 }

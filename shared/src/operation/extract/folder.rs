@@ -23,6 +23,8 @@ pub(super) struct Folder {
     root: PathBuf,
     /// What entries' names begin with and places do not, e.g. `files/docs/`; empty = names are places.
     above: String,
+    /// Whether names stand for themselves: another program's archive, which escapes nothing.
+    plain: bool,
     /// Paths of directories that were made here, and that are known to be real directories.
     made: BTreeSet<PathBuf>,
 }
@@ -30,12 +32,17 @@ pub(super) struct Folder {
 impl Folder {
     /// The folder at `root`, which need not be there yet.
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, above: String::new(), made: BTreeSet::new() }
+        Self { root, above: String::new(), plain: false, made: BTreeSet::new() }
     }
 
     /// A folder at `root`, just made for this, that takes what lies below `above` in the archive.
     pub(super) fn of(root: PathBuf, above: &str) -> Self {
-        Self { made: BTreeSet::from([root.clone()]), root, above: above.to_owned() }
+        Self { made: BTreeSet::from([root.clone()]), root, above: above.to_owned(), plain: false }
+    }
+
+    /// The same for names in which nothing is escaped.
+    pub(super) fn plain(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Where the entry of this name belongs. In file sets, escaped bytes get their own form back.
@@ -48,10 +55,11 @@ impl Folder {
             return Ok(path);
         }
         for step in below.strip_suffix('/').unwrap_or(below).split('/') {
-            let bytes = if entry.starts_with("files/") { unescape(step) } else { step.as_bytes().to_vec() };
+            let bytes =
+                if entry.starts_with("files/") && !self.plain { unescape(step) } else { step.as_bytes().to_vec() };
             if matches!(bytes.as_slice(), b"" | b"." | b"..") || bytes.contains(&b'/') || bytes.contains(&0) {
                 return Err(Error::corrupt(format!("the entry {entry:?} would leave the folder"))
-                    .hint("Nightvault never writes such names; nothing was extracted."));
+                    .hint("No honest program writes such names; nothing was extracted."));
             }
             path.push(OsStr::from_bytes(&bytes));
         }
@@ -75,7 +83,7 @@ impl Folder {
         let below = |place: &&PathBuf| place.ancestors().skip(1).any(|above| places.contains(above));
         if twice || files.iter().chain(directories).any(|place| below(&place)) {
             return Err(Error::corrupt("two entries have the same place, or one lies below a file")
-                .hint("Nightvault never writes such archives; nothing was extracted."));
+                .hint("No honest program writes such archives; nothing was extracted."));
         }
         Ok(())
     }

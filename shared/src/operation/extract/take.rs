@@ -33,6 +33,8 @@ pub(in crate::operation) struct Taken {
     pub(in crate::operation) files: u64,
     pub(in crate::operation) directories: u64,
     pub(in crate::operation) symlinks: u64,
+    /// Dumps of another program's archive that were decompressed besides.
+    pub(in crate::operation) decompressed: u64,
     pub(in crate::operation) raw_bytes: u64,
     pub(in crate::operation) wanted: u64,
     pub(in crate::operation) last: Option<String>,
@@ -107,6 +109,48 @@ impl Take {
         (self.taken, result)
     }
 
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Tells something that was not made.
+    pub(super) fn leave_out(&mut self, left_out: LeftOut) {
+        self.taken.left_out.push(left_out);
+    }
+
+    /// Whether all entries, and what is made `besides`, have free places of their own.
+    pub(super) fn check_places<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a str>,
+        besides: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
+        let (mut files, mut directories) = (Vec::new(), Vec::new());
+        for name in entries {
+            let places = if name.ends_with('/') { &mut directories } else { &mut files };
+            places.push(self.folder.place(name)?);
+        }
+        self.taken.wanted = files.len() as u64;
+        for name in besides {
+            files.push(self.folder.place(name)?);
+        }
+        self.folder.check_free(&files, &directories)
+    }
+
+    /// Gives a file that was written its time, mode and name.
+    pub(super) fn name_file(&self, file: NamedTempFile, place: &Path, entry: &IndexEntry) -> Result<()> {
+        let times = FileTimes::new().set_modified(time(entry.modified));
+        file.as_file()
+            .set_times(times)
+            .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(entry.mode & PERMISSIONS)))
+            .map_err(|error| failed("give its mode and time to", place, error))?;
+        file.persist_noclobber(place).map_err(|refused| failed("name", place, refused.error))?;
+        Ok(())
+    }
+
     fn link(&mut self, link: &Link) -> Result<()> {
         let left_out = |reason: &str| LeftOut { entry: link.entry.clone(), reason: reason.to_owned() };
         let depth = self.folder.depth(&link.place).saturating_sub(1);
@@ -128,14 +172,7 @@ impl Take {
 impl Unpacker for Take {
     fn plan(&mut self, manifest: &Manifest, index: &[IndexEntry]) -> Result<Vec<usize>> {
         let numbers = self.filter.select(manifest, index)?;
-        let (mut files, mut directories) = (Vec::new(), Vec::new());
-        for number in &numbers {
-            let name = index[*number].name.as_str();
-            let places = if name.ends_with('/') { &mut directories } else { &mut files };
-            places.push(self.folder.place(name)?);
-        }
-        self.folder.check_free(&files, &directories)?;
-        self.taken.wanted = files.len() as u64;
+        self.check_places(numbers.iter().map(|number| index[*number].name.as_str()), std::iter::empty())?;
         Ok(numbers)
     }
 
@@ -160,12 +197,7 @@ impl Unpacker for Take {
             return Ok(());
         }
         self.folder.make_above(&place)?;
-        let above = place.parent().unwrap_or(&place);
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".nightvault-extract")
-            .tempfile_in(above)
-            .map_err(|error| failed("make a file in", above, error))?;
+        let file = new_file(&place)?;
         self.current = Current::File(file, place);
         Ok(())
     }
@@ -190,20 +222,20 @@ impl Unpacker for Take {
                 self.links.push(Link { target, place, entry: entry.name.clone(), modified: entry.modified });
                 return Ok(());
             }
-            Current::File(file, place) => {
-                let times = FileTimes::new().set_modified(time(entry.modified));
-                file.as_file()
-                    .set_times(times)
-                    .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(entry.mode & PERMISSIONS)))
-                    .map_err(|error| failed("give its mode and time to", &place, error))?;
-                file.persist_noclobber(&place).map_err(|refused| failed("name", &place, refused.error))?;
-            }
+            Current::File(file, place) => self.name_file(file, &place, entry)?,
         }
         self.taken.files += 1;
         self.taken.raw_bytes += entry.bytes;
         self.taken.last = Some(entry.name.clone());
         Ok(())
     }
+}
+
+/// A hidden file beside `place`, which is removed unless it is named.
+pub(super) fn new_file(place: &Path) -> Result<NamedTempFile> {
+    let above = place.parent().unwrap_or(place);
+    let file = tempfile::Builder::new().prefix(".").suffix(".nightvault-extract").tempfile_in(above);
+    file.map_err(|error| failed("make a file in", above, error))
 }
 
 /// Whether a link `depth` directories below the folder cannot lead out of it: it goes up first, not too far, then only

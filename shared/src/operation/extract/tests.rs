@@ -17,6 +17,7 @@ async fn extracted(entries: &[Evil], to: &Path) -> (take::Taken, Result<()>) {
         databases: vec![],
         files: vec![],
         patterns: vec![],
+        gunzip: false,
     };
     let filter = Filter::new(&extraction).unwrap();
     let take = Take::new(Folder::new(to.to_owned()), filter, Arc::default(), Arc::new(Progress::default()));

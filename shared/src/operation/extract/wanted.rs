@@ -71,6 +71,25 @@ impl Filter {
         Ok(index.iter().enumerate().filter(|(_, entry)| selected(entry)).map(|(number, _)| number).collect())
     }
 
+    /// The same for the entries of another program's archive, which knows of no databases and file sets.
+    pub(super) fn select_foreign(&self, names: &[&str]) -> Result<Vec<usize>> {
+        if !self.databases.is_empty() || !self.files.is_empty() {
+            return Err(Error::configuration(
+                "another program wrote this archive: it has no databases and file sets by name",
+            )
+            .hint("`nightvault show` names its entries; say which by patterns, such as 'db-dumps/**'."));
+        }
+        let matches = |name: &str| self.patterns.is_empty() || self.globs.is_match(name.trim_end_matches('/'));
+        let meant: HashSet<&str> = names.iter().copied().filter(|name| matches(name)).collect();
+        if meant.is_empty() {
+            return Err(Error::new(Class::NotFound, format!("no entry matches {}", self.patterns.join(" or ")))
+                .hint("`nightvault show` names the entries."));
+        }
+        let parents: HashSet<&str> = meant.iter().flat_map(|name| directories(name)).collect();
+        let selected = |name: &str| meant.contains(name) || parents.contains(name);
+        Ok(names.iter().enumerate().filter(|(_, name)| selected(name)).map(|(number, _)| number).collect())
+    }
+
     fn check_names(&self, manifest: &Manifest) -> Result<()> {
         let databases: Vec<&str> = manifest.databases.iter().map(|database| database.name.as_str()).collect();
         let sets: Vec<&str> = manifest.files.iter().map(|set| set.name.as_str()).collect();
@@ -149,6 +168,7 @@ mod tests {
             databases: owned(databases),
             files: owned(files),
             patterns: owned(patterns),
+            gunzip: false,
         })?;
         Ok(filter.select(&manifest, &index)?.into_iter().map(|number| NAMES[number]).collect())
     }
