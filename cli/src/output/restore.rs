@@ -14,6 +14,9 @@ pub(crate) fn text(report: &RestoreReport) -> String {
     let (key, disk, took) = (clean(&report.key), clean(&report.disk), duration(report.duration_ms));
     let mut text = match report.status {
         RestoreStatus::Restored => format!("{key} on disk {disk}: restored in {took}\n"),
+        RestoreStatus::Planned if report.database.as_ref().is_some_and(|it| !it.whole) => {
+            format!("{key} on disk {disk}: dry run, nothing was executed; the target can take it ({took})\n")
+        }
         RestoreStatus::Planned => format!(
             "{key} on disk {disk}: dry run, nothing was executed; every byte was read and checked, and the target can take \
              it ({took})\n"

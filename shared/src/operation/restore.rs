@@ -175,10 +175,11 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         Some(to) => Some(environment.signed(to.clone()).await),
         None => None,
     };
-    // 1. What must not be the source. Asked first, since it takes no connection.
+    // 1. What must not be the source. Asked first, since it takes no connection. Single tables may go back into it: they
+    //    take the place of nothing that is there.
     let mut warnings = match &to {
-        Some(to) => refuse_source(environment, to).await?,
-        None => Vec::new(),
+        Some(to) if request.table.is_none() => refuse_source(environment, to).await?,
+        _ => Vec::new(),
     };
 
     // 2. The backup, its password, and the end of the archive, which is authenticated.

@@ -62,7 +62,7 @@ pub struct RestoredDatabase {
     pub statements: u64,
     /// Milliseconds of loading, the checks before it not counted.
     pub duration_ms: u64,
-    /// The tables that were loaded, in the order of the dump.
+    /// The tables that were loaded, in the order of the dump; in a dry run of single tables, those that would be.
     pub tables: Vec<RestoredTable>,
 }
 

@@ -13,6 +13,7 @@ mod lex;
 mod names;
 mod needs;
 mod parallel;
+mod part;
 mod split;
 mod walk;
 
@@ -37,6 +38,7 @@ use crate::{Class, Error, Result};
 
 pub(crate) use needs::Needs;
 pub(crate) use parallel::{Parallel, Reached};
+pub(crate) use part::Wish;
 
 /// A dump that is to be loaded.
 #[derive(Clone, Copy)]
@@ -106,10 +108,11 @@ impl Target {
         needs: &Needs,
         findings: &mut Findings,
     ) -> Result<()> {
+        let listed: Vec<String> = manifest.snapshot.get("roles").into_iter().cloned().collect();
         check::version(&self.session, manifest, findings);
         check::emptiness(&mut self.session, findings).await?;
         check::privileges(&mut self.session, needs, findings).await?;
-        check::roles(&mut self.session, manifest, needs, findings).await?;
+        check::roles(&mut self.session, &listed, needs, findings).await?;
         check::extensions(&mut self.session, needs, findings).await?;
         check::encoding(&mut self.session, manifest, needs, findings).await
     }
@@ -196,6 +199,18 @@ impl Target {
         fresh: bool,
         dump: &Dump<'_>,
     ) -> Result<LoadedTable> {
+        self.copy_as(slices, table, fresh, dump, &str::to_owned).await
+    }
+
+    /// Streams the rows of one table by the statement that `rename` makes of that in the dump.
+    async fn copy_as(
+        &mut self,
+        slices: &mut Slices<'_>,
+        table: &TableManifest,
+        fresh: bool,
+        dump: &Dump<'_>,
+        rename: &(dyn Fn(&str) -> String + Sync),
+    ) -> Result<LoadedTable> {
         let begun = Instant::now();
         dump.progress.set_current(format!("loading {}", plain(table)));
         let mut rows = slices.rows(table, dump.limit).await?;
@@ -203,7 +218,7 @@ impl Target {
         // and the server never has to write them again.
         let frozen = if fresh { " WITH (FREEZE)" } else { "" };
         let refused = |error| failed(format!("the rows of table {} were refused", plain(table)), error);
-        let sql = format!("{} FROM stdin{frozen}", rows.copy);
+        let sql = format!("{} FROM stdin{frozen}", rename(&rows.copy));
         let mut copy = self.session.connection().copy_in_raw(&sql).await.map_err(refused)?;
         let mut counted = 0;
         while let Some(slice) = rows.next(slices).await? {

@@ -1,6 +1,7 @@
 //! PostgreSQL: everything in one transaction; `pg_dump` and the server's own catalogue are the judges.
 
 mod parallel;
+mod table;
 
 use std::io::Write;
 use std::process::Stdio;

@@ -99,9 +99,10 @@ pub(super) async fn privileges(session: &mut Session, needs: &Needs, findings: &
 }
 
 /// Roles are the server's and not the database's, so a dump takes them for granted.
+/// `named`: those that are needed besides owners, each a name or a list of names with `, ` between them.
 pub(super) async fn roles(
     session: &mut Session,
-    manifest: &DatabaseManifest,
+    named: &[String],
     needs: &Needs,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -109,8 +110,8 @@ pub(super) async fn roles(
                  (SELECT json_agg(rolname) FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))::text AS own";
     let row = session.row("reading the roles", query).await?;
     let (there, own) = (row.list("roles")?, row.list("own")?);
-    let listed = manifest.snapshot.get("roles").map_or("", String::as_str);
-    let mut missing = missing_names(listed, &there);
+    let listed: Vec<String> = named.iter().flat_map(|named| missing_names(named, &there)).collect();
+    let mut missing = listed;
     missing.extend(needs.owners.iter().filter(|owner| !there.contains(owner)).cloned());
     missing.sort();
     missing.dedup();

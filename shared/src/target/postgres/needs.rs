@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lex::Kind;
-use super::names::Statement;
+use super::names::{Statement, Words};
 
 /// What the statements that were seen need of the target.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Needs {
     pub(crate) collations: BTreeSet<String>,
     /// Roles that own something.
     pub(crate) owners: BTreeSet<String>,
+    /// Roles that are granted something, or that a policy is for.
+    pub(crate) grantees: BTreeSet<String>,
     /// Whether something is granted in the name of another role.
     pub(crate) changes_role: bool,
 }
@@ -32,6 +34,24 @@ impl Needs {
             self.extensions.insert(name, schema);
         }
         self.changes_role |= word(0, "SET") && word(1, "SESSION") && word(2, "AUTHORIZATION");
+        let behind = match (word(0, "GRANT"), word(0, "REVOKE"), word(0, "CREATE") && word(1, "POLICY")) {
+            (true, ..) | (.., true) => Some("TO"),
+            (_, true, _) => Some("FROM"),
+            _ => None,
+        };
+        let mut words = Words::new(&statement);
+        if let Some(behind) = behind
+            && words.find(&[behind])
+        {
+            // Roles are quoted, PUBLIC is not.
+            loop {
+                self.grantees.extend(quoted(words.at));
+                words.at += 1;
+                if !words.char(b',') {
+                    break;
+                }
+            }
+        }
         for at in 0..statement.tokens.len() {
             if word(at, "COLLATE") {
                 let in_catalog = word(at + 1, "pg_catalog") || quoted(at + 1).as_deref() == Some("pg_catalog");
@@ -67,6 +87,14 @@ mod tests {
         assert_eq!(needs.collations, BTreeSet::from(["C".to_owned(), "de_DE".to_owned()]));
         assert_eq!(needs.owners, BTreeSet::from(["Ann é".to_owned()]));
         assert!(!needs.changes_role);
+        for sql in [
+            "GRANT SELECT (\"TO\") ON TABLE s.t TO \"b\" WITH GRANT OPTION;",
+            "REVOKE ALL ON TABLE s.t FROM PUBLIC;",
+            "CREATE POLICY \"TO\" ON \"s\".\"t\" FOR ALL TO \"c\", \"d\" USING ((a = 'TO \"e\"'::text));",
+        ] {
+            needs.see(sql);
+        }
+        assert_eq!(needs.grantees, BTreeSet::from(["b", "c", "d"].map(str::to_owned)));
         needs.see("SET SESSION AUTHORIZATION \"x\";");
         assert!(needs.changes_role);
     }
