@@ -4,6 +4,7 @@
 //! of it stays. What must be there and is not, and what is in the way, is told at once and before anything is executed.
 
 mod choose;
+mod forms;
 mod near;
 mod rename;
 mod schema;

@@ -58,14 +58,18 @@ pub(super) fn choose(schema: &Schema, asked: &Asked<'_>, there: &There) -> Choic
     let schemas = chooser.schemas(&types);
     chooser.choice.along.extend(schemas.iter().map(|name| format!("schema {}", shown(name))));
     chooser.choice.along.extend(types.iter().map(|name| format!("type {}", plain(name))));
-    let free = sequences.iter().filter(|name| !schema.owned.contains_key(name));
-    chooser.choice.along.extend(free.map(|name| format!("sequence {}", plain(name))));
+    let owner_is_made = |name: &&Name| schema.owned.get(*name).is_some_and(|it| chooser.choice.tables.contains(it));
+    let free: Vec<&Name> = sequences.iter().filter(|name| !owner_is_made(name)).collect();
+    chooser.choice.along.extend(free.iter().map(|name| format!("sequence {}", plain(name))));
     chooser.choice.along.extend(parents.iter().map(|name| format!("table {}", plain(name))));
     chooser.choice.entries = (0..schema.entries.len())
         .filter(|at| match &schema.entries[*at].about {
             About::Setting => true,
             About::Table(table, part) => chooser.takes(table, part),
-            About::Sequence(name) => sequences.contains(name),
+            About::Sequence(name) => {
+                let owner = schema.entries[*at].names.iter().find(|name| schema.tables.contains(*name));
+                sequences.contains(name) && owner.is_none_or(|owner| chooser.choice.tables.contains(owner))
+            }
             About::Type(name) => types.contains(name),
             About::Schema(name) => schemas.contains(name),
             _ => false,
@@ -231,8 +235,13 @@ impl Chooser<'_> {
                 }
                 made.insert(sequence.clone());
             } else if self.needed.contains(sequence) && !there {
+                let own = |entry: &&Entry| entry.about == About::Sequence(sequence.clone());
+                let made_here = |entry: &Entry| entry.sql.iter().any(|sql| sql.starts_with("CREATE "));
+                let stands_alone = self.schema.entries.iter().filter(own).any(made_here);
                 match owner {
-                    None => drop(made.insert(sequence.clone())),
+                    // That of a partitioned table, say, which its partitions use: made without its owner.
+                    _ if stands_alone => drop(made.insert(sequence.clone())),
+                    None => {}
                     Some(table) => self.choice.problems.push(format!(
                         "sequence {} of table {} is not there, which a default uses",
                         plain(sequence),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::schema::literal_value;
+use super::forms::literal_value;
 use crate::source::postgres::quote::{ident, literal};
 use crate::target::postgres::lex::Kind;
 use crate::target::postgres::names::{Name, Statement, Words};
