@@ -15,7 +15,7 @@ use crate::support::{given, postgres, program};
 
 /// Every block of the runbook that is marked `sh restore=...`; [`Desk::run`] takes no other, and
 /// `every_marked_block_is_run_by_a_test` sees that the document has exactly these.
-pub(crate) const BLOCKS: [&str; 35] = [
+pub(crate) const BLOCKS: [&str; 37] = [
     "bsdtar",
     "check",
     "count-mysql",
@@ -37,6 +37,8 @@ pub(crate) const BLOCKS: [&str; 35] = [
     "mysql-missing",
     "mysql-table",
     "mysql-tenant",
+    "nightvault-beside",
+    "nightvault-missing",
     "one-file",
     "password",
     "password-before",
@@ -90,7 +92,7 @@ fn block(name: &str) -> String {
     text
 }
 
-/// A folder, an environment and nothing of Nightvault.
+/// A folder, an environment and, unless it is put there, nothing of Nightvault.
 pub(crate) struct Desk {
     folder: TempDir,
     home: TempDir,
@@ -168,6 +170,18 @@ impl Desk {
         let output = self.output_then(name, &format!("printf %s \"${variable}\"\n"));
         assert!(output.status.success(), "{name} failed: {}", program::text(&output));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Puts Nightvault on the desk, configured for the bucket as it was for the backup.
+    pub(crate) fn with_nightvault(&mut self, bucket: &Bucket) -> &mut Self {
+        let path = format!("{}:{}", given("TEST_BIN_DIR"), given("PATH"));
+        self.set("PATH", &path)
+            .set("BACKUP_NAME", "clinic")
+            .set("BACKUP_DISK", "s3")
+            .set("BACKUP_ARCHIVE_PASSWORD", PASSWORD)
+            .set("AWS_BUCKET", &bucket.name)
+            .set("AWS_ENDPOINT", &bucket.endpoint)
+            .set("AWS_USE_PATH_STYLE_ENDPOINT", "true")
     }
 
     /// Fetches, tests and opens the backup of a key.

@@ -71,6 +71,39 @@ async fn a_dropped_postgres_table_comes_back_with_its_keys_and_its_counter() {
 }
 
 #[tokio::test]
+async fn nightvault_puts_a_postgres_table_beside_the_live_one_and_back_in_its_place() {
+    let bucket = s3::bucket().await;
+    let live = postgres::Scratch::new();
+    live.run_file(&script("tenants.postgres.sql"));
+    let mut nightvault = Nightvault::local("clinic");
+    let key = back_up(&mut nightvault, &bucket, &postgres_url(&live), None);
+    let (schema, all) = (live.pg_dump_schema(), live.pg_dump_rows());
+    let rows = "SELECT p::text FROM public.patients p ORDER BY id";
+    let before = live.psql(rows);
+
+    let mut desk = Desk::at(&bucket);
+    desk.with_nightvault(&bucket).set("KEY", &key).set("URL", &postgres_url(&live));
+    desk.set("SCHEMA", "public").set("TABLE", "patients");
+    live.psql("ALTER TABLE public.patients DISABLE TRIGGER USER; UPDATE public.patients SET name = 'overwritten'");
+    let damaged = live.psql(rows);
+    desk.run("nightvault-beside");
+    assert_eq!(live.psql(&rows.replace("patients", "patients_restored")), before);
+    assert_eq!(live.psql(rows), damaged, "the live table was not touched");
+    assert!(desk.fails("nightvault-missing").contains("table public.patients is there already"));
+    live.psql("DROP TABLE public.patients_restored");
+
+    // Gone altogether: with all that hung on it.
+    let lost = postgres::Scratch::new();
+    lost.run_file(&script("tenants.postgres.sql"));
+    lost.psql("DROP TABLE public.appointments");
+    desk.set("URL", &postgres_url(&lost)).set("TABLE", "appointments");
+    desk.run("nightvault-missing");
+    postgres::assert_same("schemas", &schema, &lost.pg_dump_schema());
+    postgres::assert_same("rows", &all, &lost.pg_dump_rows());
+    bucket.remove().await;
+}
+
+#[tokio::test]
 async fn one_mariadb_table_is_cut_out_of_the_dump_put_beside_the_live_one_or_in_its_place() {
     let bucket = s3::bucket().await;
     let live = mariadb::Scratch::new("runbook_table");

@@ -48,6 +48,8 @@ struct State {
     filled: bool,
     /// Statements behind the rows that are committed.
     behind: u64,
+    /// Statements of the main connection's transaction, which is not committed.
+    begun: u64,
     /// All statements are committed.
     done: bool,
     /// The server's processes.
@@ -85,6 +87,14 @@ impl Parallel<'_> {
         let extents = extents(manifest)?;
         let mut result = Loaded::default();
 
+        // All connections first: when the server has no room for them, nothing was done yet.
+        let mut workers = Vec::new();
+        for _ in 0..self.jobs {
+            let worker = Target::open(self.server).await?;
+            self.note(&worker);
+            workers.push(worker);
+        }
+
         // 1. What stands before the first rows.
         progress.set_current("making tables");
         let mut settings = Settings::default();
@@ -105,14 +115,10 @@ impl Parallel<'_> {
         self.reached.state().made = true;
 
         // 2. The rows.
-        let mut workers = Vec::new();
-        for _ in 0..self.jobs {
-            let mut worker = Target::open(self.server).await?;
-            self.note(&worker);
+        for worker in &mut workers {
             for sql in &settings.statements {
                 worker.execute(sql).await?;
             }
-            workers.push(worker);
         }
         progress.set_current("loading rows");
         self.rows(&mut workers, &mut result).await?;
@@ -142,13 +148,13 @@ impl Parallel<'_> {
                             self.units(&mut main, &mut workers, &mut run).await?;
                         }
                         main.execute(&sql).await?;
-                        self.reached.state().behind += 1;
+                        self.reached.state().begun += 1;
                     }
                 }
             }
         }
         self.units(&mut main, &mut workers, &mut run).await?;
-        main.execute("COMMIT").await?;
+        self.commit(&mut main).await?;
         self.reached.state().done = true;
 
         // 4. What is there now.
@@ -216,7 +222,7 @@ impl Parallel<'_> {
         if run.is_empty() {
             return Ok(());
         }
-        main.execute("COMMIT").await?;
+        self.commit(main).await?;
         let sizes: HashMap<String, u64> =
             self.dump.manifest.tables.iter().map(|it| (full_name(it), it.bytes)).collect();
         let queue = UnitQueue::new(std::mem::take(run), &sizes);
@@ -232,6 +238,14 @@ impl Parallel<'_> {
         }))
         .await?;
         main.begin().await
+    }
+
+    /// Commits what the main connection executed behind the rows.
+    async fn commit(&self, main: &mut Target) -> Result<()> {
+        main.execute("COMMIT").await?;
+        let mut state = self.reached.state();
+        state.behind += std::mem::take(&mut state.begun);
+        Ok(())
     }
 
     /// Says what an error left in the database, and how to begin again.
