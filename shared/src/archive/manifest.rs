@@ -110,6 +110,10 @@ pub struct TableManifest {
     pub bytes: u64,
     /// SHA-256 of that section, lower-case hex.
     pub sha256: String,
+    /// Bytes of its longest statement, without the delimiter, where the engine has a limit for that. Archives that were
+    /// written before it was noted have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub longest_statement: Option<u64>,
 }
 
 /// One file set.

@@ -14,14 +14,14 @@
 
 mod columns;
 mod emit;
-mod inventory;
+pub(crate) mod inventory;
 mod order;
 pub(crate) mod privileges;
 pub(crate) mod quoting;
 mod rows;
 pub(crate) mod session;
 mod tables;
-mod text;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 

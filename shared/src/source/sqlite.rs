@@ -62,7 +62,15 @@ pub async fn dump(path: &Path, out: &mut DumpWriter<'_>) -> Result<DatabaseDump>
     let bytes = stream(&scratch, path, out).await?;
     let sha256 = out.end_section().await?;
 
-    let section = |(name, rows)| TableManifest { schema: None, name, rows, offset, bytes, sha256: sha256.clone() };
+    let section = |(name, rows)| TableManifest {
+        schema: None,
+        name,
+        rows,
+        offset,
+        bytes,
+        sha256: sha256.clone(),
+        longest_statement: None,
+    };
     out.progress().add_rows(findings.tables.iter().map(|(_, rows)| rows).sum());
     Ok(DatabaseDump {
         engine: "SQLite".to_owned(),

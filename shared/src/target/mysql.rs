@@ -5,37 +5,28 @@
 //! of it. Rows of a table are one transaction, and are counted when it ends and again at the end of all.
 
 mod check;
+mod crew;
+mod execute;
+mod keys;
 mod orphans;
+mod outline;
 mod split;
 
-use std::collections::BTreeSet;
-use std::time::Instant;
+use std::sync::Arc;
 
-use sqlx::AssertSqlSafe;
-
-use self::split::{Splitter, Statement, words};
-use super::feed::Feed;
-use super::{Findings, Loaded, LoadedTable};
-use crate::archive::manifest::{DatabaseManifest, TableManifest};
-use crate::archive::reader::EntryReader;
+use self::crew::{Crew, Done, Rows, Task};
+use self::execute::{execute, set_up};
+pub(crate) use self::outline::{Needs, Outline, rehearse};
+use self::split::Statement;
+use super::{Findings, Loaded};
+use crate::archive::manifest::DatabaseManifest;
+use crate::archive::reader::Archive;
 use crate::config::ServerDatabase;
 use crate::progress::Progress;
 use crate::source::DumpLimits;
-use crate::source::mysql::quoting::identifier;
-use crate::source::mysql::session::{Session, failed};
-use crate::{Class, Error, Result};
-
-/// How much of a statement a message holds, in bytes.
-const SHOWN_BYTES: usize = 120;
-
-/// What a dump needs of the target.
-#[derive(Debug, Default)]
-pub(crate) struct Needs {
-    /// Bytes of the longest statement.
-    pub(crate) longest: u64,
-    /// Collations that its tables name.
-    pub(crate) collations: BTreeSet<String>,
-}
+use crate::source::mysql::quoting::{Names, identifier};
+use crate::source::mysql::session::Session;
+use crate::{Error, Result};
 
 /// A database that is to take a dump.
 pub(crate) struct Target {
@@ -43,31 +34,18 @@ pub(crate) struct Target {
     place: String,
 }
 
-/// Reads a dump from its beginning, `bytes` of it at least or all of it, and executes nothing. Read to its end, every
-/// digest and every end of a statement was checked.
-pub(crate) async fn rehearse(
-    entry: EntryReader,
-    manifest: &DatabaseManifest,
-    bytes: u64,
-    limit: u64,
-    progress: &Progress,
-) -> Result<Needs> {
-    let mut feed = Feed::new(entry, Splitter::new(limit), manifest.raw_bytes, progress);
-    let mut needs = Needs::default();
-    feed.tell("checking the dump");
-    while let Some(Statement { sql, offset }) = feed.next().await? {
-        if offset >= bytes {
-            return Ok(needs);
-        }
-        needs.longest = needs.longest.max(sql.len() as u64);
-        if sql.starts_with("CREATE TABLE ") || sql.starts_with("ALTER DATABASE ") {
-            let words = words(&sql);
-            let named = words.windows(2).filter(|pair| pair[0].eq_ignore_ascii_case("COLLATE"));
-            needs.collations.extend(named.map(|pair| pair[1].to_owned()));
-        }
-        feed.tell("checking the dump");
-    }
-    Ok(needs)
+/// What a load works with.
+pub(crate) struct Load<'a> {
+    pub(crate) archive: &'a Arc<Archive>,
+    pub(crate) manifest: &'a DatabaseManifest,
+    pub(crate) outline: &'a Outline,
+    pub(crate) server: &'a ServerDatabase,
+    pub(crate) limits: &'a DumpLimits,
+    /// Connections.
+    pub(crate) jobs: usize,
+    /// Bytes of one statement that are held in memory.
+    pub(crate) limit: u64,
+    pub(crate) progress: &'a Progress,
 }
 
 impl Target {
@@ -90,6 +68,7 @@ impl Target {
         needs: &Needs,
         findings: &mut Findings,
     ) -> Result<()> {
+        check::foreign(&self.session, needs)?;
         check::version(&self.session, manifest, findings);
         check::emptiness(&mut self.session, findings).await?;
         check::privileges(&mut self.session, manifest, findings).await?;
@@ -97,77 +76,104 @@ impl Target {
         check::packet(&mut self.session, needs, findings).await
     }
 
-    /// Loads the dump, and counts. An error leaves what was loaded by then, and says so.
-    pub(crate) async fn load(
-        &mut self,
-        entry: EntryReader,
-        manifest: &DatabaseManifest,
-        limit: u64,
-        progress: &Progress,
-    ) -> Result<Loaded> {
-        let mut feed = Feed::new(entry, Splitter::new(limit), manifest.raw_bytes, progress);
+    /// Loads the dump over several connections, and counts. An error leaves what was loaded by then.
+    pub(crate) async fn load(&mut self, load: &Load<'_>) -> Result<Loaded> {
+        let Load { archive, manifest, outline, progress, .. } = *load;
         let mut loaded = Loaded::default();
-        feed.tell("making tables");
-        let mut tables = manifest.tables.iter().filter(|table| table.rows > 0).peekable();
-        let mut current: Option<(&TableManifest, u64, Instant)> = None;
-        while let Some(Statement { sql, offset }) = feed.next().await? {
-            if let Some((table, rows, begun)) = current.take_if(|(table, ..)| offset >= table.offset + table.bytes) {
-                loaded.tables.push(loaded_table(table, rows, begun)?);
-                feed.tell("making other objects");
-            }
-            if let Some(table) = tables.next_if(|table| offset >= table.offset) {
-                current = Some((table, 0, Instant::now()));
-            }
-            let rows = self.execute(&sql).await?;
-            loaded.statements += 1;
-            if let Some((table, counted, _)) = &mut current {
-                *counted += rows;
-                progress.add_rows(rows);
-                feed.tell(&format!("loading {}", table.name));
-            }
+        let (head, tail) = outline.around_rows();
+
+        // 1. Settings, sequences, empty tables; the keys of large tables are taken off again.
+        progress.set_current("making tables");
+        set_up(&mut self.session, &self.place, outline.settings()).await?;
+        let made = &head[outline.settings().len()..];
+        for statement in made {
+            execute(&mut self.session, &self.place, statement.sql.clone()).await?;
         }
-        if let Some((table, rows, begun)) = current {
-            loaded.tables.push(loaded_table(table, rows, begun)?);
+        loaded.statements += head.len() as u64;
+        let originals = worthwhile(made, manifest);
+        let deferred = keys::defer(&mut self.session, &originals, &self.place).await?;
+
+        // 2. Rows and keys, the largest table first, over all connections.
+        let mut others = Vec::new();
+        for _ in 1..load.jobs.min(manifest.tables.iter().filter(|table| table.rows > 0).count()) {
+            let mut session = Session::open(load.server, load.limits).await?;
+            set_up(&mut session, &self.place, outline.settings()).await?;
+            others.push(session);
         }
-        if let Some(table) = tables.next() {
-            return Err(Error::corrupt(format!("the dump lacks the rows of table {}", table.name)));
+        let mut sessions: Vec<&mut Session> = std::iter::once(&mut self.session).chain(&mut others).collect();
+        let crew = Crew { archive, manifest, place: &self.place, limit: load.limit, progress };
+        progress.expect(manifest.tables.iter().map(|table| table.bytes).sum());
+        let mut all: Vec<Rows<'_>> = manifest
+            .tables
+            .iter()
+            .map(|table| Rows {
+                table,
+                into: table.name.clone(),
+                keys: deferred.iter().find(|it| it.is_of(&table.name)),
+            })
+            .collect();
+        all.sort_by_key(|rows| std::cmp::Reverse(rows.table.bytes));
+        let with_rows = all.iter().filter(|rows| rows.table.rows > 0);
+        let done = crew.work(&mut sessions, with_rows.cloned().map(Task::Load).collect()).await?;
+        loaded.take(done);
+
+        // 3. Foreign keys, one table behind the other since each locks its parents.
+        progress.set_current("making foreign keys");
+        for keys in &deferred {
+            keys.refer(sessions[0]).await?;
         }
-        progress.set_current("counting the rows");
-        self.count(manifest).await?;
-        progress.set_current("looking for rows that refer to nothing");
-        loaded.warnings = orphans::find(&mut self.session).await?;
+
+        // 4. The server counts, and looks for what it did not check.
+        progress.set_current("counting the rows and looking for rows that refer to nothing");
+        let keys = orphans::keys(sessions[0], None).await?;
+        let counts = all.into_iter().map(Task::Count);
+        let tasks = keys.into_iter().map(|(name, key)| Task::Orphans(name, key)).chain(counts).collect();
+        let done = crew.work(&mut sessions, tasks).await?;
+        loaded.take(done);
+
+        // 5. What reads the tables or acts on them.
+        progress.set_current("making views, routines, triggers and events");
+        for statement in tail {
+            execute(sessions[0], &self.place, statement.sql.clone()).await?;
+        }
+        loaded.statements += tail.len() as u64;
         Ok(loaded)
     }
+}
 
-    async fn execute(&mut self, sql: &str) -> Result<u64> {
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-            .execute(self.session.connection())
-            .await
-            .map(|done| done.rows_affected())
-            .map_err(|error| refused(error, format!("{} refused `{}`", self.place, shown(sql))))
-    }
-
-    /// Asks the server how many rows each table has now.
-    async fn count(&mut self, manifest: &DatabaseManifest) -> Result<()> {
-        for table in &manifest.tables {
-            let kind = self
-                .session
-                .all(&format!(
-                    "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE BINARY TABLE_SCHEMA = {} AND BINARY TABLE_NAME = {}",
-                    self.session.database_literal(),
-                    crate::source::mysql::quoting::literal(&table.name)
-                ))
-                .await?;
-            let kind = kind.first().map(|row| row.text(0)).transpose()?;
-            let all = if kind.as_deref() == Some("SYSTEM VERSIONED") { " FOR SYSTEM_TIME ALL" } else { "" };
-            let rows =
-                self.session.one(&format!("SELECT COUNT(*) FROM {}{all}", identifier(&table.name))).await?.number(0)?;
-            if rows != table.rows {
-                return Err(miscounted(table, rows, "the target now has"));
+impl Loaded {
+    fn take(&mut self, done: Vec<Done>) {
+        let mut tables = Vec::new();
+        let mut orphans = Vec::new();
+        for done in done {
+            match done {
+                Done::Loaded { offset, table, statements } => {
+                    tables.push((offset, table));
+                    self.statements += statements;
+                }
+                Done::Counted => {}
+                Done::Orphans(told) => orphans.extend(told),
             }
         }
-        Ok(())
+        tables.sort_by_key(|(offset, _)| *offset);
+        self.tables.extend(tables.into_iter().map(|(_, table)| table));
+        orphans.sort();
+        self.warnings.extend(orphans);
     }
+}
+
+/// The tables whose keys are worth to be made behind the rows, with the statements that make them.
+fn worthwhile(made: &[Statement], manifest: &DatabaseManifest) -> Vec<(String, Vec<u8>)> {
+    let large =
+        |name: &str| manifest.tables.iter().any(|table| table.name == name && table.bytes >= keys::WORTHWHILE_BYTES);
+    let named = made.iter().filter_map(|statement| Some((created_table(&statement.sql)?, statement.sql.clone())));
+    named.filter(|(name, _)| large(name)).collect()
+}
+
+/// The table that the statement makes.
+fn created_table(sql: &[u8]) -> Option<String> {
+    let rest = std::str::from_utf8(sql.strip_prefix(b"CREATE TABLE ")?).ok()?;
+    Names::new(rest, "").token()?.ok().map(|name| name.text)
 }
 
 /// Says what an error of [`Target::load`] left in the database, and how to be rid of it.
@@ -188,40 +194,4 @@ pub(crate) async fn explain(error: Error, server: &ServerDatabase, limits: &Dump
     };
     let before = error.hint_text().map(|hint| format!("{hint} ")).unwrap_or_default();
     error.hint(format!("{before}{left} {again}"))
-}
-
-fn loaded_table(table: &TableManifest, rows: u64, begun: Instant) -> Result<LoadedTable> {
-    if rows != table.rows {
-        return Err(miscounted(table, rows, "the server took"));
-    }
-    Ok(LoadedTable {
-        schema: None,
-        name: table.name.clone(),
-        renamed: None,
-        rows,
-        bytes: table.bytes,
-        took: begun.elapsed(),
-    })
-}
-
-fn miscounted(table: &TableManifest, rows: u64, who: &str) -> Error {
-    Error::corrupt(format!("{who} {rows} rows of table {}, its manifest says {}", table.name, table.rows))
-}
-
-/// The server's refusal of a statement of the dump: that is the target's matter, and no fault of ours.
-fn refused(error: sqlx::Error, what: String) -> Error {
-    let cause = failed(error, what);
-    if cause.class() != Class::Bug {
-        return cause;
-    }
-    let text = cause.chain();
-    Error::new(Class::Unsupported, text).hint("Compare the server's version and settings with those of the manifest.")
-}
-
-/// The beginning of a statement, for a message; rows are not shown.
-fn shown(sql: &str) -> String {
-    let sql = sql.split(" VALUES").next().unwrap_or_default();
-    let end = sql.floor_char_boundary(SHOWN_BYTES);
-    let more = if end < sql.len() { "…" } else { "" };
-    format!("{}{more}", sql[..end].split_whitespace().collect::<Vec<_>>().join(" "))
 }

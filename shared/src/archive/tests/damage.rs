@@ -186,6 +186,7 @@ async fn a_manifest_that_does_not_fit_its_entries_is_told() {
         offset,
         bytes: bytes.len() as u64,
         sha256: hex(&Sha256::digest(bytes)),
+        longest_statement: None,
     };
     let with = |tables: Vec<TableManifest>| {
         move |manifest: &mut Manifest| {

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: look, rehearse, look again, load; what an error leaves is told.
+//! MySQL and MariaDB: look, authenticate, look again, load over several connections; what an error leaves is told.
 
 use std::time::Instant;
 
@@ -7,33 +7,42 @@ use crate::Result;
 use crate::config::ServerDatabase;
 use crate::source::DumpLimits;
 use crate::target::Findings;
-use crate::target::mysql::{Target, explain, rehearse};
+use crate::target::mysql::{Load, Outline, Target, explain, rehearse};
 
 pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &DumpLimits) -> Result<Outcome> {
-    refuse_parts(work)?;
-    let Work { manifest, limit, context, .. } = *work;
-    let progress = work.progress();
+    if work.table.is_some() {
+        refuse_parts(work)?;
+    }
+    let Work { manifest, limit, context, archive, .. } = work;
+    let (limit, progress) = (*limit, work.progress());
 
-    // 1. What the dump says before its first rows, and what can be wrong with the target: told at once.
+    // 1. What the dump holds besides rows, and what can be wrong with the target: told at once.
     progress.set_current("looking at the target");
-    let head = manifest.tables.first().map_or(manifest.raw_bytes, |table| table.offset);
     let look = async {
         let mut target = Target::open(server, limits).await?;
-        let needs = rehearse(work.archive.dump(manifest)?, manifest, head, limit, &Default::default()).await?;
+        let outline = Outline::read(archive, manifest, limit).await?;
+        let (needs, known) = Outline::needs(&outline.statements, &manifest.tables);
         let mut findings = Findings::default();
         target.check(manifest, &needs, &mut findings).await?;
-        findings.refuse(target.place())
+        findings.refuse(target.place())?;
+        Ok((outline, needs, known))
     };
-    context.unless_stopped(look).await?;
+    let (outline, mut needs, known) = context.unless_stopped(look).await?;
 
-    // 2. Every byte is authenticated and every statement seen, and none is executed.
-    let rehearsal = async {
-        let entry = work.archive.dump(manifest)?;
-        rehearse(entry, manifest, manifest.raw_bytes, limit, progress).await
+    // 2. Every byte is authenticated, and none is executed. Older archives do not say how long their statements are.
+    let first_pass = async {
+        archive.authenticate(&manifest.entry, progress).await?;
+        if !known {
+            progress.expect(manifest.tables.iter().map(|table| table.bytes).sum());
+            for table in &manifest.tables {
+                needs.longest = needs.longest.max(rehearse(archive, manifest, table, limit, progress).await?);
+            }
+        }
+        Ok(needs)
     };
-    let needs = context.unless_stopped(rehearsal).await?;
+    let needs = context.unless_stopped(first_pass).await?;
 
-    // 3. The target again: the longest statement is known now, and time has gone by.
+    // 3. The target again: time has gone by.
     let mut findings = Findings::default();
     let open = async {
         let mut target = Target::open(server, limits).await?;
@@ -49,11 +58,8 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
     }
 
     // 4. The same bytes once more, statement by statement.
-    let loading = async {
-        let entry = work.archive.dump(manifest)?;
-        target.load(entry, manifest, limit, progress).await
-    };
-    match context.unless_stopped(loading).await {
+    let load = Load { archive, manifest, outline: &outline, server, limits, jobs: work.jobs, limit, progress };
+    match context.unless_stopped(target.load(&load)).await {
         Ok(loaded) => Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along: Vec::new() }),
         Err(error) => {
             // The session may be in the middle of something; what is there is asked by another one.

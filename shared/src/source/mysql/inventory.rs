@@ -402,7 +402,7 @@ fn question_marks(bytes: &[u8]) -> usize {
 }
 
 /// Takes ` AUTO_INCREMENT=n` out of the table options.
-fn without_counter(create: &str) -> String {
+pub(crate) fn without_counter(create: &str) -> String {
     let Some(options) = create.rfind("\n) ") else { return create.to_owned() };
     let (columns, options) = create.split_at(options);
     let Some((before, after)) = options.split_once(" AUTO_INCREMENT=") else { return create.to_owned() };

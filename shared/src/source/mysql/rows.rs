@@ -41,6 +41,7 @@ pub(super) async fn write(
     let forms: Vec<Form> = table.columns.iter().map(|column| column.form).collect();
     let mut rows = 0u64;
     let mut statement = 0usize;
+    let (mut longest, mut begun) = (0, 0);
     let mut text: Vec<u8> = Vec::with_capacity(64 << 10);
     let mut stream = session.stream(select(table));
     while let Some(row) = stream.next().await {
@@ -70,8 +71,10 @@ pub(super) async fn write(
         }
         if statement == 0 || statement + text.len() + 4 > STATEMENT_BYTES {
             if statement > 0 {
+                longest = longest.max(out.position() - begun);
                 out.put(b";\n");
             }
+            begun = out.position();
             out.put_str(&head);
             statement = head.len();
         } else {
@@ -88,11 +91,14 @@ pub(super) async fn write(
     }
     drop(stream);
     if rows > 0 {
+        longest = longest.max(out.position() - begun);
         out.put(b";\nCOMMIT;\n");
     }
     out.progress().add_rows(rows % TOLD_ROWS);
     let sha256 = out.end_section().await?;
-    Ok(TableManifest { schema: None, name: table.name.clone(), rows, offset, bytes: out.position() - offset, sha256 })
+    let longest_statement = (rows > 0).then_some(longest);
+    let bytes = out.position() - offset;
+    Ok(TableManifest { schema: None, name: table.name.clone(), rows, offset, bytes, sha256, longest_statement })
 }
 
 /// All rows in the order of the primary key, in which they lie on disk.

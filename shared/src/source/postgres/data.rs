@@ -67,7 +67,15 @@ pub(super) async fn dump(
             ));
         }
     }
-    Ok(TableManifest { schema: Some(table.schema.clone()), name: table.name.clone(), rows, offset, bytes, sha256 })
+    Ok(TableManifest {
+        schema: Some(table.schema.clone()),
+        name: table.name.clone(),
+        rows,
+        offset,
+        bytes,
+        sha256,
+        longest_statement: None,
+    })
 }
 
 /// Streams the rows into the dump and counts them.

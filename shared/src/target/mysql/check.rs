@@ -1,12 +1,13 @@
 //! What must be true of a database before the first statement of a dump runs in it.
 
 use super::Needs;
-use crate::Result;
+use super::execute::takes_foreign;
 use crate::archive::manifest::DatabaseManifest;
 use crate::source::mysql::privileges;
 use crate::source::mysql::quoting::{identifier, literal};
 use crate::source::mysql::session::{Flavor, Session, parse_version};
 use crate::target::Findings;
+use crate::{Error, Result};
 
 /// How many names one message holds.
 const SHOWN: usize = 5;
@@ -135,6 +136,18 @@ pub(super) async fn collations(session: &mut Session, needs: &Needs, findings: &
         }
     }
     Ok(())
+}
+
+/// Statements in other character sets than UTF-8 must be possible.
+pub(super) fn foreign(session: &Session, needs: &Needs) -> Result<()> {
+    if needs.foreign == 0 || takes_foreign(session) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the dump holds {} statements in another character set than UTF-8, which this server takes from its own client alone",
+        needs.foreign
+    ))
+    .hint("Take the dump out of the archive and restore it with the server's own client."))
 }
 
 /// The longest statement must fit.

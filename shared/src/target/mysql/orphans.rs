@@ -9,42 +9,38 @@ use crate::source::mysql::session::Session;
 
 /// One foreign key: its table, the table that it refers to, and the pairs of columns.
 #[derive(Default)]
-struct Key {
+pub(super) struct Key {
     table: String,
     parent: String,
     columns: Vec<(String, String)>,
 }
 
-/// A sentence for each foreign key with rows that refer to nothing, or that cannot be looked at.
-pub(super) async fn find(session: &mut Session) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for (name, key) in keys(session).await? {
-        let present = key.columns.iter().map(|(column, _)| format!("c.{column} IS NOT NULL"));
-        let equal = key.columns.iter().map(|(column, parent)| format!("p.{parent} = c.{column}"));
-        let query = format!(
-            "SELECT COUNT(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
-            key.table,
-            present.collect::<Vec<_>>().join(" AND "),
-            key.parent,
-            equal.collect::<Vec<_>>().join(" AND ")
-        );
-        // The parent may be in another database, which need not be there.
-        let Ok(rows) = session.try_all(&query).await else {
-            found.push(format!("the foreign key {name} refers to {}, which cannot be read", key.parent));
-            continue;
-        };
-        let orphans = rows.first().map_or(Ok(0), |row| row.number(0))?;
-        if orphans > 0 {
-            found.push(format!(
-                "{orphans} rows of {} refer to rows of {} that are not there (foreign key {name}); the backup holds them so",
-                key.table, key.parent
-            ));
-        }
-    }
-    Ok(found)
+/// A sentence, where the foreign key has rows that refer to nothing, or cannot be looked at.
+pub(super) async fn look(session: &mut Session, name: &str, key: &Key) -> Result<Option<String>> {
+    let present = key.columns.iter().map(|(column, _)| format!("c.{column} IS NOT NULL"));
+    let equal = key.columns.iter().map(|(column, parent)| format!("p.{parent} = c.{column}"));
+    let query = format!(
+        "SELECT COUNT(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+        key.table,
+        present.collect::<Vec<_>>().join(" AND "),
+        key.parent,
+        equal.collect::<Vec<_>>().join(" AND ")
+    );
+    // The parent may be in another database, which need not be there.
+    let Ok(rows) = session.try_all(&query).await else {
+        return Ok(Some(format!("the foreign key {name} refers to {}, which cannot be read", key.parent)));
+    };
+    let orphans = rows.first().map_or(Ok(0), |row| row.number(0))?;
+    Ok((orphans > 0).then(|| {
+        format!(
+            "{orphans} rows of {} refer to rows of {} that are not there (foreign key {name}); the backup holds them so",
+            key.table, key.parent
+        )
+    }))
 }
 
-async fn keys(session: &mut Session) -> Result<BTreeMap<String, Key>> {
+/// The foreign keys of the database, of some of its tables alone where `of` names them.
+pub(super) async fn keys(session: &mut Session, of: Option<&[String]>) -> Result<BTreeMap<String, Key>> {
     let schema = session.database_literal();
     let rows = session
         .all(&format!(
@@ -55,7 +51,11 @@ async fn keys(session: &mut Session) -> Result<BTreeMap<String, Key>> {
         .await?;
     let mut keys: BTreeMap<String, Key> = BTreeMap::new();
     for row in rows {
-        let table = identifier(&row.text(1)?);
+        let table = row.text(1)?;
+        if of.is_some_and(|of| !of.contains(&table)) {
+            continue;
+        }
+        let table = identifier(&table);
         let key = keys.entry(format!("{} of {table}", identifier(&row.text(0)?))).or_default();
         key.columns.push((identifier(&row.text(2)?), identifier(&row.text(5)?)));
         key.parent = format!("{}.{}", identifier(&row.text(3)?), identifier(&row.text(4)?));

@@ -3,6 +3,9 @@
 //! A statement ends at a semicolon outside quotes and comments. Between `DELIMITER x` and `DELIMITER ;` stands one
 //! statement that ends at a line with the delimiter alone: that is how the dumper writes objects with a body. Quotes
 //! are read as the preamble's `sql_mode` has them, with backslashes that escape.
+//!
+//! A statement is bytes: the text of a view, routine, trigger or event stands in the character set that it was written
+//! in, which need not be UTF-8. All other statements are UTF-8, since their values are numbers, UTF-8 or hexadecimal.
 
 use crate::target::feed::Split;
 use crate::{Class, Error, Result};
@@ -11,7 +14,7 @@ use crate::{Class, Error, Result};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     /// Its text.
-    pub(crate) sql: String,
+    pub(crate) sql: Vec<u8>,
     /// Where in the dump it starts.
     pub(crate) offset: u64,
 }
@@ -40,9 +43,9 @@ enum Kind {
 }
 
 impl Splitter {
-    /// A splitter for statements of `limit` bytes at most.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { buffer: Vec::new(), start: 0, at: 0, offset: 0, delimiter: None, limit, whole: false }
+    /// A splitter for statements of `limit` bytes at most, beginning at `offset` of the dump.
+    pub(crate) fn new(offset: u64, limit: u64) -> Self {
+        Self { buffer: Vec::new(), start: 0, at: 0, offset, delimiter: None, limit, whole: false }
     }
 
     /// The line at the start, without its end; `None` when it is not there whole.
@@ -55,16 +58,11 @@ impl Splitter {
         }
     }
 
-    fn hand_out(&mut self, end: usize, behind: usize) -> Result<Option<Statement>> {
+    fn hand_out(&mut self, end: usize, behind: usize) -> Statement {
         let offset = self.offset + self.start as u64;
-        let bytes = self.buffer[self.start..end].to_vec();
+        let sql = self.buffer[self.start..end].to_vec();
         (self.start, self.at) = (behind, behind);
-        let sql = String::from_utf8(bytes).map_err(|error| {
-            Error::unsupported("the dump holds a statement in another character set than UTF-8")
-                .hint("Take the dump out of the archive and restore it with the server's own client.")
-                .because(error)
-        })?;
-        Ok(Some(Statement { sql, offset }))
+        Statement { sql, offset }
     }
 
     /// The statement before the line that holds the delimiter alone.
@@ -75,7 +73,7 @@ impl Splitter {
             Some(end) => {
                 let end = self.at + end;
                 self.delimiter = None;
-                self.hand_out(end, end + mark.len())
+                Ok(Some(self.hand_out(end, end + mark.len())))
             }
             None => {
                 // What may be the beginning of the mark is looked at again.
@@ -143,7 +141,7 @@ impl Split for Splitter {
             let Some((kind, end)) = token(&self.buffer, self.at, self.whole) else { return self.more(true) };
             match kind {
                 Kind::Blank if !begun => (self.start, self.at) = (end, end),
-                Kind::Other(b';') => return self.hand_out(end - 1, end),
+                Kind::Other(b';') => return Ok(Some(self.hand_out(end - 1, end))),
                 _ => self.at = end,
             }
         }
@@ -204,22 +202,51 @@ pub(super) fn words(sql: &str) -> Vec<&str> {
     words
 }
 
+/// What stands between the first parenthesis outside quotes and its partner, cut at the commas of that level: the columns,
+/// keys and constraints of a table. `None` when there is no such thing.
+pub(super) fn elements(sql: &str) -> Option<Vec<&str>> {
+    let (mut elements, mut at) = (Vec::new(), 0);
+    let (mut depth, mut start) = (0_usize, 0);
+    while let Some((kind, end)) = token(sql.as_bytes(), at, true) {
+        match kind {
+            Kind::Other(b'(') => {
+                depth += 1;
+                if depth == 1 {
+                    start = end;
+                }
+            }
+            Kind::Other(b')') if depth == 1 => {
+                elements.push(sql.get(start..at)?.trim());
+                return Some(elements);
+            }
+            Kind::Other(b')') => depth = depth.checked_sub(1)?,
+            Kind::Other(b',') if depth == 1 => {
+                elements.push(sql.get(start..at)?.trim());
+                start = end;
+            }
+            _ => {}
+        }
+        at = end;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn split(dump: &[u8], size: usize) -> Result<Vec<(u64, String)>> {
-        let mut splitter = Splitter::new(1000);
+        let mut splitter = Splitter::new(0, 1000);
         let mut found = Vec::new();
         for piece in dump.chunks(size) {
             splitter.push(piece.to_vec());
             while let Some(Statement { sql, offset }) = splitter.next()? {
-                found.push((offset, sql));
+                found.push((offset, String::from_utf8(sql).unwrap()));
             }
         }
         splitter.end();
         while let Some(Statement { sql, offset }) = splitter.next()? {
-            found.push((offset, sql));
+            found.push((offset, String::from_utf8(sql).unwrap()));
         }
         Ok(found)
     }
@@ -253,8 +280,15 @@ mod tests {
         for dump in ["DO 1", "INSERT INTO t VALUES ('a", "DELIMITER ;;\nCREATE x\n;", "DELIMITER ;;\n"] {
             assert_eq!(split(dump.as_bytes(), 3).unwrap_err().class(), Class::Corrupt, "{dump}");
         }
-        assert_eq!(split(b"DO '\xff';", 3).unwrap_err().class(), Class::Unsupported);
         assert_eq!(split(&[b"DO '".as_slice(), &[b'x'; 2000]].concat(), 64).unwrap_err().class(), Class::Limit);
+    }
+
+    #[test]
+    fn elements_of_a_table_are_cut_outside_quotes_and_inner_parentheses() {
+        let create = "CREATE TABLE `a(,` (\n  `b,` enum('(',')',''',') DEFAULT (1 + (2)),\n  KEY `k)` (`b,`(3),`c`) COMMENT 'x\\',)'\n) ENGINE=InnoDB";
+        let expected = ["`b,` enum('(',')',''',') DEFAULT (1 + (2))", "KEY `k)` (`b,`(3),`c`) COMMENT 'x\\',)'"];
+        assert_eq!(elements(create).unwrap(), expected);
+        assert_eq!(elements("CREATE TABLE t LIKE x"), None);
     }
 
     #[test]
