@@ -10,6 +10,7 @@
 //! `doc/design.md` says why, `doc/format.md` what others may rely on.
 
 pub mod archive;
+pub mod audit;
 pub mod catalog;
 pub mod config;
 pub mod environment;
