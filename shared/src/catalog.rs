@@ -1,7 +1,8 @@
 //! Which backups exist: the one type that owns their names, and the listing of a disk.
 //!
 //! A key is `<name>/<prefix><YYYY-MM-DD-HH-mm-ss>.zip`, dated in the configured zone. Only what has exactly this form
-//! (and is not empty) is a backup; all else below `<name>/` is *foreign*: told, never touched.
+//! (and is not empty) is a backup. The records of the audit trail are passed over; all else below `<name>/` is *foreign*:
+//! told, never touched.
 //!
 //! **UTC is the right zone** (and the default). In a zone with summer time one local hour happens twice in autumn, so
 //! two moments share one key there: the later run meets the key of the earlier one, the `date` in the manifest tells
@@ -22,6 +23,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::Result;
+use crate::audit::Place;
 use crate::store::{Object, Store};
 
 /// What every key ends with.
@@ -90,7 +92,7 @@ pub struct Backup {
 pub struct Catalog {
     /// The backups, newest first; those of one moment in the order of their keys.
     pub backups: Vec<Backup>,
-    /// Everything else below the name, in the store's order. Never touched.
+    /// Everything else below the name but the audit trail, in the store's order. Never touched.
     pub foreign: Vec<Object>,
 }
 
@@ -107,10 +109,13 @@ impl Catalog {
 /// What the store says.
 pub async fn read(store: &dyn Store, name: &str, filename_prefix: &str, zone: &TimeZone) -> Result<Catalog> {
     let mut catalog = Catalog::default();
+    let trail = Place::new(name);
     for object in store.list(&format!("{name}/")).await? {
         match BackupKey::parse(name, filename_prefix, &object.key, zone) {
             // No archive is empty. An empty object in a backup's place must not pass for the newest backup.
             Some(key) if object.size > 0 => catalog.backups.push(Backup { key, object }),
+            // Ours, and nobody's here.
+            _ if trail.sequence(&object.key).is_some() => {}
             _ => catalog.foreign.push(object),
         }
     }

@@ -8,6 +8,9 @@
 
 #[cfg(test)]
 mod tests;
+mod trail;
+
+pub use trail::TrailFacts;
 
 use std::fmt;
 
@@ -43,6 +46,8 @@ pub struct DiskFacts {
     pub newest_tail: Option<Result<TailFacts, (Class, String)>>,
     /// The same of the backup before it ([`previous`]), which the newest is compared with.
     pub previous_tail: Option<Result<TailFacts, (Class, String)>>,
+    /// What reading the audit trail gave; `None` = it was not read.
+    pub trail: Option<Result<TrailFacts, String>>,
 }
 
 /// What the authenticated end of an archive says.
@@ -139,7 +144,7 @@ pub fn previous(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
 
 /// Makes every check of one disk.
 pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Finding> {
-    let checks: [(&'static str, Status, Check); 10] = [
+    let checks: [(&'static str, Status, Check); 11] = [
         ("reachable", Status::Unhealthy, reachable),
         ("present", Status::Unhealthy, present),
         ("max_age", Status::Unhealthy, max_age),
@@ -150,6 +155,7 @@ pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Fi
         ("size", Status::Warning, size),
         ("future", Status::Warning, future),
         ("foreign", Status::Warning, foreign),
+        ("audit", Status::Unhealthy, trail::audit),
     ];
     let run = |(check, when_not_made, run): (&'static str, Status, Check)| {
         let (status, message) = match &facts.reached {
@@ -172,6 +178,7 @@ pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> 
         newest: newest(&facts.backups, now).map(|backup| backup.date),
         newest_percent: sizes(facts, now).map(|it| it.newest.saturating_mul(100) / it.median.max(1)),
         limit_bytes: limits.max_storage_mb.map(|mb| mb.saturating_mul(1 << 20)),
+        audit_head: facts.trail.as_ref().and_then(|trail| trail.as_ref().ok()?.head.clone()),
         findings: findings.into_iter().map(FindingReport::from).collect(),
     }
 }

@@ -3,7 +3,7 @@
 //! The rooms stand in the order in which data flows; a room uses only rooms above it and the ground floor.
 //!
 //! ```text
-//! config ─▶ source ─▶ archive ─▶ store ─▶ catalog ─▶ retention, health ─▶ notify ─▶ operation
+//! config ─▶ source ─▶ archive ─▶ store ─▶ audit, catalog ─▶ retention, health ─▶ notify ─▶ operation
 //! ground floor: error, secret, progress, report, environment, telemetry
 //! ```
 //!

@@ -188,6 +188,7 @@ mod tests {
             used_bytes,
             newest: newest.map(|date| date.parse().unwrap()),
             newest_percent: Some(40),
+            audit_head: None,
             limit_bytes: Some(1000),
             findings: Vec::new(),
         }

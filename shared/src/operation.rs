@@ -2,6 +2,7 @@
 
 mod backup;
 mod cleanup;
+mod end;
 mod extract;
 mod find;
 mod foreign;
@@ -31,11 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::Environment;
-use crate::metrics::{self, Measured};
+use crate::audit::Trigger;
 use crate::progress::Progress;
 use crate::{Class, Error, Result};
 
@@ -44,6 +43,8 @@ use crate::{Class, Error, Result};
 pub struct Context {
     /// The wall clock when the run began.
     pub now: Timestamp,
+    /// What set the run off, for the audit trail.
+    pub trigger: Trigger,
     /// When the run must be over, abort and alert included; `None` = never.
     pub deadline: Option<Instant>,
     /// Counters that the door may show.
@@ -122,47 +123,6 @@ impl<R> From<Error> for Failed<R> {
     fn from(error: Error) -> Self {
         Self { error, report: None }
     }
-}
-
-/// The one event of an operation that carries its whole report, for log queries and alarms.
-fn log_outcome<R: Serialize>(operation: &str, outcome: &Result<R, Failed<R>>) {
-    let (report, error) = match outcome {
-        Ok(report) => (Some(report), None),
-        Err(failed) => (failed.report.as_deref(), Some(&failed.error)),
-    };
-    let report = report.and_then(|report| serde_json::to_string(report).ok());
-    match error {
-        None => tracing::info!(operation, outcome = "success", report, "{operation} done"),
-        Some(error) => tracing::error!(
-            operation,
-            outcome = "failure",
-            error_type = error.class().error_type(),
-            error = error.chain(),
-            hint = error.hint_text(),
-            report,
-            "{operation} failed"
-        ),
-    }
-}
-
-/// The figures of an operation for CloudWatch, where they are wanted.
-fn measure_outcome<R: Measured>(
-    operation: &str,
-    outcome: &Result<R, Failed<R>>,
-    environment: &Environment,
-    context: &Context,
-    begun: Instant,
-) {
-    if !environment.config().metrics {
-        return;
-    }
-    let report = match outcome {
-        Ok(report) => Some(report),
-        Err(failed) => failed.report.as_deref(),
-    };
-    let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let measures = metrics::of(report, outcome.is_ok(), begun.elapsed(), left);
-    metrics::write(&environment.config().name, operation, context.now, &measures);
 }
 
 /// Milliseconds since `begun`.

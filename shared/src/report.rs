@@ -18,6 +18,7 @@ pub use show::{ForeignLine, ShowReport};
 pub use verify::{DiskVerify, VerifiedBackup, VerifyReport, VerifyVerdict};
 
 use crate::archive::manifest::FileProblem;
+use crate::audit::Head;
 use crate::catalog::{Proof, Verdict};
 
 /// The result of a backup run.
@@ -209,6 +210,9 @@ pub struct DiskHealth {
     pub newest_percent: Option<u64>,
     /// `BACKUP_MAX_STORAGE_MB` in bytes, where there is a limit.
     pub limit_bytes: Option<u64>,
+    /// The last record of the audit trail before this run, to be kept outside of the vault.
+    #[serde(default)]
+    pub audit_head: Option<Head>,
     /// One per check that was made, passed or not.
     pub findings: Vec<FindingReport>,
 }
@@ -216,7 +220,7 @@ pub struct DiskHealth {
 /// The outcome of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingReport {
-    /// Stable name of the check: `reachable`, `max_age`, `max_storage`, `readable`, …
+    /// Stable name of the check: `reachable`, `max_age`, `max_storage`, `readable`, `audit`, …
     pub check: String,
     /// `ok`, `warning` or `unhealthy`.
     pub status: String,

@@ -35,6 +35,7 @@ pub(crate) fn text(report: &ExtractReport) -> String {
     if rest > 0 {
         text.push_str(&format!("  and {rest} more were not made; --json names all\n"));
     }
+    report.warnings.iter().for_each(|warning| text.push_str(&format!("  warning: {}\n", clean(warning))));
     text.push_str(&format!("  {} were read from disk {}\n", size(report.bytes_read), clean(&report.disk)));
     text
 }
@@ -61,6 +62,7 @@ mod tests {
             wanted: 4,
             last: Some("files/docs/b\n".into()),
             left_out: vec![LeftOut { entry: "files/docs/l".into(), reason: "leads out".into() }],
+            warnings: vec!["not recorded".into()],
             duration_ms: 1500,
         };
         assert_eq!(
@@ -70,9 +72,10 @@ mod tests {
              \x20 3 of 4 that were asked for are there\n\
              \x20 the last file that is there, in the archive's order: files/docs/b\\n\n\
              \x20 NOT MADE: files/docs/l: leads out\n\
+             \x20 warning: not recorded\n\
              \x20 1.0 MiB were read from disk s3\n"
         );
-        let all = ExtractReport { wanted: 3, left_out: vec![], ..report };
+        let all = ExtractReport { wanted: 3, left_out: vec![], warnings: vec![], ..report };
         assert_eq!(text(&all).lines().count(), 2);
     }
 }

@@ -57,6 +57,7 @@ mod tests {
                 newest: Some("2024-01-15T02:00:00Z".parse().unwrap()),
                 newest_percent: None,
                 limit_bytes: None,
+                audit_head: None,
                 findings: vec![finding("reachable", "ok", "answers"), finding("max_age", "unhealthy", "2 days\nold")],
             }],
             duration_ms: 5,

@@ -25,6 +25,7 @@ pub(crate) fn text(report: &VerifyReport) -> String {
             text.push_str(&format!("disk {name}: {whole} of {} backups are whole\n", disk.backups.len()));
         }
     }
+    report.warnings.iter().for_each(|warning| text.push_str(&format!("warning: {}\n", clean(warning))));
     text
 }
 
@@ -117,6 +118,7 @@ mod tests {
                 DiskVerify { disk: "nas".into(), backups: vec![], error: Some("not mounted".into()) },
             ],
             duration_ms: 1,
+            warnings: vec!["not recorded\n".into()],
         };
         let text = text(&report);
         for line in [
@@ -132,6 +134,7 @@ mod tests {
             "  warning: \"x\\u{7}.sql\": it is empty\n",
             "disk s3: 2 of 7 backups are whole\n",
             "disk nas: nothing was verified: not mounted\n",
+            "\nwarning: not recorded\\n\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }

@@ -7,6 +7,7 @@
 use std::time::SystemTime;
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use nightvault_core::audit::Trigger;
 use nightvault_core::operation::{self, invocation};
 use nightvault_core::telemetry;
 use serde_json::Value;
@@ -18,7 +19,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let environment = invocation::environment(&variable).await;
     let monitor = async |event: LambdaEvent<Value>| {
         let ends = event.context.deadline();
-        invocation::answer(&environment, event.payload, now(), ends, operation::monitor).await.map_err(diagnostic)
+        let trigger = Trigger::lambda(&event.context.invoked_function_arn, &event.context.request_id);
+        let times = (now(), ends);
+        invocation::answer(&environment, event.payload, times, trigger, operation::monitor).await.map_err(diagnostic)
     };
     lambda_runtime::run(service_fn(monitor)).await
 }

@@ -153,6 +153,9 @@ async fn a_catalog_is_newest_first_tells_foreign_objects_and_sees_no_neighbour()
             ("clinic/2024-01-17-02-00-00.zip", 0), // empty: no archive, must not pass for the newest
             ("clinic/backup-2020-01-01.zip", 3),
             ("clinic/sub/2024-01-18-02-00-00.zip", 3),
+            ("clinic/audit/00000001.json", 3), // a record of the trail is neither a backup nor foreign
+            ("clinic/audit/2024-01-18-02-00-00.zip", 3), // and nothing else in its folder is one
+            ("audit/2024-01-18-02-00-00.zip", 3), // the neighbour with the name of the folder
             ("clinics/2024-01-18-02-00-00.zip", 3), // a neighbour whose name starts alike
         ],
     };
@@ -172,7 +175,8 @@ async fn a_catalog_is_newest_first_tells_foreign_objects_and_sees_no_neighbour()
             "clinic/",
             "clinic/2024-01-17-02-00-00.zip",
             "clinic/backup-2020-01-01.zip",
-            "clinic/sub/2024-01-18-02-00-00.zip"
+            "clinic/sub/2024-01-18-02-00-00.zip",
+            "clinic/audit/2024-01-18-02-00-00.zip"
         ]
     );
 }

@@ -27,8 +27,16 @@ fn healthy() -> DiskFacts {
     let backups: Vec<_> = (0..5).map(|night| backup(1 + night * 24, 100)).collect();
     let tails = [tail_of(&backups[0]), tail_of(&backups[1])];
     let [newest_tail, previous_tail] = tails.map(|tail| Some(Ok(tail)));
-    let (disk, reached, notes_unread) = ("s3".into(), Ok(()), None);
-    DiskFacts { disk, reached, backups, notes_unread, foreign: 0, newest_tail, previous_tail }
+    DiskFacts {
+        disk: "s3".into(),
+        reached: Ok(()),
+        backups,
+        notes_unread: None,
+        foreign: 0,
+        newest_tail,
+        previous_tail,
+        trail: Some(Ok(trail_of(12))),
+    }
 }
 
 const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1) };
@@ -302,4 +310,62 @@ fn the_facts_of_a_tail_are_those_of_its_manifest() {
         file_problems: 2,
     };
     assert_eq!(TailFacts::from(&tail), expected);
+}
+
+fn trail_of(records: u64) -> TrailFacts {
+    let head = (records > 0).then(|| crate::audit::Head { sequence: records, sha256: "9f86d081".into() });
+    TrailFacts {
+        records,
+        begun: head.as_ref().map(|_| now() - 48.hours()),
+        head,
+        findings: vec![],
+        newest_recorded: true,
+    }
+}
+
+#[test]
+fn a_trail_that_is_broken_unread_or_lacks_the_newest_backup_is_told() {
+    let of = |trail: Option<Result<TrailFacts, String>>| {
+        let facts = DiskFacts { trail, ..healthy() };
+        let found = check(&facts, &LIMITS, now()).into_iter().find(|it| it.check == "audit").unwrap();
+        (found.status, found.message)
+    };
+    let whole = "the audit trail is whole: 12 records, the last is 12 with SHA-256 9f86d081";
+    assert_eq!(of(Some(Ok(trail_of(12)))), (Status::Ok, whole.to_owned()));
+    assert_eq!(of(None).0, Status::Unhealthy);
+    let denied = of(Some(Err("access denied".into())));
+    assert_eq!(denied, (Status::Unhealthy, "the audit trail could not be read: access denied".to_owned()));
+
+    let finding = crate::audit::Finding {
+        finding: "gap".into(),
+        key: "clinic/audit/00000007.json".into(),
+        message: "record 7 is missing".into(),
+    };
+    let broken = TrailFacts { findings: vec![finding.clone(), finding], ..trail_of(12) };
+    let said = "the audit trail is broken: clinic/audit/00000007.json: record 7 is missing, and 1 more \
+                (`nightvault audit verify` tells all)";
+    assert_eq!(of(Some(Ok(broken))), (Status::Unhealthy, said.to_owned()));
+
+    let unrecorded = TrailFacts { newest_recorded: false, ..trail_of(12) };
+    let said = format!("no record says who made {}; {whole}", healthy().backups[0].key);
+    assert_eq!(of(Some(Ok(unrecorded.clone()))), (Status::Unhealthy, said));
+    // A vault that is older than its trail.
+    let younger = TrailFacts { begun: Some(now()), ..unrecorded };
+    assert_eq!(of(Some(Ok(younger))).0, Status::Warning);
+    assert_eq!(of(Some(Ok(TrailFacts { newest_recorded: false, ..trail_of(0) }))).0, Status::Warning);
+}
+
+#[test]
+fn a_backup_that_is_still_being_read_back_may_have_no_record_yet() {
+    let of = |minutes: i64, size: u64| {
+        let newest = Candidate { date: now() - minutes.minutes(), size, ..backup(0, 0) };
+        let trail = Some(Ok(TrailFacts { newest_recorded: false, ..trail_of(12) }));
+        let facts = DiskFacts { backups: vec![newest], trail, ..healthy() };
+        check(&facts, &LIMITS, now()).into_iter().find(|it| it.check == "audit").unwrap().status
+    };
+    assert_eq!(of(15, 100), Status::Warning);
+    assert_eq!(of(16, 100), Status::Unhealthy);
+    // An hour at 10 MiB a second.
+    assert_eq!(of(75, 36_000 << 20), Status::Warning);
+    assert_eq!(of(76, 36_000 << 20), Status::Unhealthy);
 }

@@ -23,10 +23,11 @@ use crate::archive::manifest::FileProblemKind;
 use crate::archive::{ArchiveOptions, ArchiveSummary, ArchiveWriter};
 use crate::catalog::BackupKey;
 use crate::environment::Environment;
+use crate::operation::end::End;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{BackupReport, BackupStatus, SourceReport};
 use crate::secret::Secret;
-use crate::{Class, Error, Result, notify};
+use crate::{Class, Error, Result};
 
 /// How far in the future a scheduled time may lie before it is taken for a mistake: a clock's honest error.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
@@ -50,24 +51,8 @@ pub async fn backup(
         Err(_) => {}
     }
 
-    // A repeated event changes nothing, so it tells nobody; a dry run only looks.
-    let news = !matches!(&outcome, Ok(report) if report.status != BackupStatus::Stored);
-    if news && event.wants_notifications() {
-        let told = match &outcome {
-            Ok(report) => notify::send(environment, &notify::Event::BackupSucceeded(report)).await,
-            Err(failed) => {
-                notify::send(environment, &notify::Event::BackupFailed(&failed.error, failed.report.as_deref())).await
-            }
-        };
-        match &mut outcome {
-            Ok(report) => report.notifications = told,
-            Err(Failed { report: Some(report), .. }) => report.notifications = told,
-            Err(_) => {}
-        }
-    }
-    super::measure_outcome("backup", &outcome, environment, context, begun);
-    super::log_outcome("backup", &outcome);
-    outcome
+    let end = End { disks: &event.disks, planned: event.only_plans(), notify: event.wants_notifications(), begun };
+    super::end::end(environment, context, end, outcome).await
 }
 
 async fn run(

@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::catalog;
 use crate::environment::Environment;
 use crate::operation::backup::pick;
+use crate::operation::end::End;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{CleanupReport, DecisionReport, DiskCleanup, RefusedDelete};
 use crate::retention::{self, Candidate, Plan};
 use crate::store::Store;
-use crate::{Class, Error, Result, notify};
+use crate::{Class, Error, Result};
 
 /// An upload that was begun this long ago is nobody's any more: a function lives for 15 minutes, and the longest run by
 /// hand is given a day.
@@ -33,23 +34,9 @@ pub async fn cleanup(
     context: &Context,
 ) -> Result<CleanupReport, Failed<CleanupReport>> {
     let begun = Instant::now();
-    let mut outcome = run(environment, event, context, begun).await;
-    if event.wants_notifications() {
-        let told = match &outcome {
-            Ok(report) => notify::send(environment, &notify::Event::CleanupSucceeded(report)).await,
-            Err(failed) => {
-                notify::send(environment, &notify::Event::CleanupFailed(&failed.error, failed.report.as_deref())).await
-            }
-        };
-        match &mut outcome {
-            Ok(report) => report.notifications = told,
-            Err(Failed { report: Some(report), .. }) => report.notifications = told,
-            Err(_) => {}
-        }
-    }
-    super::measure_outcome("cleanup", &outcome, environment, context, begun);
-    super::log_outcome("cleanup", &outcome);
-    outcome
+    let outcome = run(environment, event, context, begun).await;
+    let end = End { disks: &event.disks, planned: event.only_plans(), notify: event.wants_notifications(), begun };
+    super::end::end(environment, context, end, outcome).await
 }
 
 async fn run(

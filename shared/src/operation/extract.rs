@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use crate::archive::{self, reader};
 use crate::environment::Environment;
+use crate::operation::end::End;
 use crate::operation::find::{Wanted, find};
 use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Failed};
@@ -64,9 +65,10 @@ pub async fn extract(
     extraction: &Extraction,
     context: &Context,
 ) -> Result<ExtractReport, Failed<ExtractReport>> {
+    let begun = Instant::now();
     let outcome = run(environment, extraction, context).await;
-    super::log_outcome("extract", &outcome);
-    outcome
+    let end = End { disks: &extraction.of.disks, planned: false, notify: false, begun };
+    super::end::end(environment, context, end, outcome).await
 }
 
 async fn run(
@@ -113,6 +115,7 @@ async fn run(
         wanted: taken.wanted,
         last: taken.last,
         left_out: taken.left_out,
+        warnings: Vec::new(),
         duration_ms: super::elapsed_ms(begun),
     };
     let finished = finished.map_err(|error| error.context(format!("disk {}", report.disk)));

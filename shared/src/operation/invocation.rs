@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::audit::Trigger;
 use crate::environment::Environment;
 use crate::operation::{Context, Event, Failed};
 use crate::{Error, Result, config};
@@ -57,21 +58,22 @@ pub async fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<En
     Environment::open(config::load(variable)?).await
 }
 
-/// One invocation that began at `now` and is stopped by Lambda at `ends`: runs `operation` for `payload` and says what to
-/// answer.
+/// One invocation that began at `now`, is stopped by Lambda at `ends` and was set off by `trigger`: runs `operation` for
+/// `payload` and says what to answer.
 ///
 /// # Errors
 /// What Lambda is to be told, so that the invocation counts as failed.
 pub async fn answer<R: Serialize>(
     environment: &Result<Environment>,
     payload: Value,
-    now: SystemTime,
-    ends: SystemTime,
+    (now, ends): (SystemTime, SystemTime),
+    trigger: Trigger,
     operation: impl AsyncFnOnce(&Environment, &Event, &Context) -> Result<R, Failed<R>>,
 ) -> Result<Value, Failure> {
     let environment = environment.as_ref().map_err(refused)?;
     let event = event(payload).map_err(|error| refused(&error))?;
-    let context = context(now, ends).map_err(|error| refused(&error))?;
+    let trigger = trigger.scheduled(event.scheduled_time);
+    let context = context(now, ends, trigger).map_err(|error| refused(&error))?;
     // An operation's own type is nested too deep for the compiler to lay out within the runtime's.
     let running: Pin<Box<dyn Future<Output = Result<R, Failed<R>>> + '_>> =
         Box::pin(operation(environment, &event, &context));
@@ -106,10 +108,11 @@ fn event(payload: Value) -> Result<Event> {
     serde_json::from_value(Value::Object(fields)).map_err(|error| wrong(&error))
 }
 
-fn context(now: SystemTime, ends: SystemTime) -> Result<Context> {
+fn context(now: SystemTime, ends: SystemTime, trigger: Trigger) -> Result<Context> {
     let left = ends.duration_since(now).unwrap_or_default();
     Ok(Context {
         now: Timestamp::try_from(now).map_err(|error| Error::bug("the clock shows no date").because(error))?,
+        trigger,
         deadline: Some(Instant::now() + left - RESERVE.min(left / 10)),
         progress: Default::default(),
         interrupt: Default::default(),
@@ -118,7 +121,7 @@ fn context(now: SystemTime, ends: SystemTime) -> Result<Context> {
 
 /// A report as JSON of at most [`ANSWER_BYTES`]: whole where it fits, else with its lists cut to as much as does, and the
 /// number of elements that each lost under `left_out`.
-fn small(report: &impl Serialize) -> Result<Value> {
+pub(super) fn small(report: &impl Serialize) -> Result<Value> {
     let whole = serde_json::to_value(report).map_err(|error| Error::bug("the report is no JSON").because(error))?;
     let mut fitting = whole.clone();
     for keep in [1000, 300, 100, 30, 10, 3] {
@@ -159,7 +162,7 @@ fn shorten(value: &mut Value, keep: usize, path: &str, left_out: &mut Map<String
 }
 
 /// Cuts a text to about `bytes` and says so in it.
-fn cut(text: &mut String, bytes: usize) {
+pub(super) fn cut(text: &mut String, bytes: usize) {
     if text.len() > bytes {
         let left_out = text.len() - bytes;
         text.truncate(text.floor_char_boundary(bytes));

@@ -1,18 +1,21 @@
 //! The monitor recipe: gather facts of every disk, check them all, tell.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
 use crate::archive::reader;
+use crate::audit::Place;
 use crate::catalog;
 use crate::environment::Environment;
 use crate::health::{self, DiskFacts, Status, TailFacts};
+use crate::metrics::{self, Measure};
 use crate::operation::backup::pick;
+use crate::operation::end::{End, Report, parts};
 use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Event, Failed};
-use crate::report::{DiskHealth, MonitorReport};
+use crate::report::{Delivery, DiskHealth, FindingReport, MonitorReport};
 use crate::retention::Candidate;
 use crate::secret::Secret;
 use crate::store::{Object, Store};
@@ -28,28 +31,69 @@ pub async fn monitor(
     context: &Context,
 ) -> Result<MonitorReport, Failed<MonitorReport>> {
     let begun = Instant::now();
+    let outcome = run(environment, event, context, begun).await;
+    let watched = environment.monitor_stores().iter().map(|store| store.disk().to_owned());
+    let disks = if event.disks.is_empty() { watched.collect() } else { event.disks.clone() };
+    let end = End { disks: &disks, planned: event.only_plans(), notify: event.wants_notifications(), begun };
+    super::end::end(environment, context, end, outcome).await
+}
+
+async fn run(
+    environment: &Environment,
+    event: &Event,
+    context: &Context,
+    begun: Instant,
+) -> Result<MonitorReport, Failed<MonitorReport>> {
     let stores = pick(environment.monitor_stores(), &event.disks, |store| store.disk().to_owned(), "disk")?;
     let password = environment.archive_password().await;
     let disks = join_all(stores.iter().map(|store| check_disk(environment, store, password.as_ref(), context))).await;
-
-    let healthy = disks.iter().all(|disk| disk.healthy);
-    let mut report = MonitorReport {
+    judge(MonitorReport {
         name: environment.config().name.clone(),
         now: context.now,
-        healthy,
+        healthy: true,
         disks,
         duration_ms: super::elapsed_ms(begun),
         notifications: Vec::new(),
-    };
-    if event.wants_notifications() {
-        let event = if healthy { notify::Event::Healthy(&report) } else { notify::Event::Unhealthy(&report) };
-        report.notifications = notify::send(environment, &event).await;
-    }
-    let outcome = if healthy { Ok(report) } else { Err(unhealthy(report)) };
-    super::measure_outcome("monitor", &outcome, environment, context, begun);
-    super::log_outcome("monitor", &outcome);
-    outcome
+    })
 }
+
+/// A report in which any check did not pass is a failure.
+fn judge(mut report: MonitorReport) -> Result<MonitorReport, Failed<MonitorReport>> {
+    report.healthy = report.disks.iter().all(|disk| disk.healthy);
+    if report.healthy { Ok(report) } else { Err(unhealthy(report)) }
+}
+
+impl Report for MonitorReport {
+    const OPERATION: &'static str = "monitor";
+
+    /// Nobody but monitor tells people, so a trail that takes no record is a check which did not pass.
+    fn not_recorded(mut self, disk: &str, warning: String) -> Result<Self, Failed<Self>> {
+        // A disk that is watched and takes no backups has no record of ours; then the first one tells.
+        let position = self.disks.iter().position(|on| on.disk == disk).unwrap_or_default();
+        if let Some(on) = self.disks.get_mut(position) {
+            on.healthy = false;
+            let (check, status) = ("recorded".to_owned(), Status::Unhealthy.to_string());
+            on.findings.push(FindingReport { check, status, message: format!("this run was {warning}") });
+        }
+        judge(self)
+    }
+
+    fn news(outcome: &Result<Self, Failed<Self>>) -> Option<notify::Event<'_>> {
+        match outcome {
+            Ok(report) => Some(notify::Event::Healthy(report)),
+            Err(Failed { report, .. }) => report.as_deref().map(notify::Event::Unhealthy),
+        }
+    }
+
+    fn figures(outcome: &Result<Self, Failed<Self>>, took: Duration, left: Option<Duration>) -> Vec<Measure> {
+        metrics::of(parts(outcome).0, outcome.is_ok(), took, left)
+    }
+
+    fn told(&mut self, deliveries: Vec<Delivery>) {
+        self.notifications = deliveries;
+    }
+}
+
 async fn check_disk(
     environment: &Environment,
     store: &Arc<dyn Store>,
@@ -76,6 +120,7 @@ async fn gather(
         foreign: 0,
         newest_tail: None,
         previous_tail: None,
+        trail: None,
     };
     let listing = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
     let catalog = match context.unless_stopped(listing).await {
@@ -100,6 +145,9 @@ async fn gather(
     let previous = object(health::previous(&facts.backups, context.now));
     facts.newest_tail = tail(store, newest, password, context).await;
     facts.previous_tail = tail(store, previous, password, context).await;
+    let place = Place::new(&config.name);
+    let read = health::TrailFacts::read(&**store, &place, newest.map(|object| object.key.as_str()));
+    facts.trail = Some(context.unless_stopped(read).await.map_err(|error| error.chain()));
     facts
 }
 

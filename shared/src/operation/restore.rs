@@ -18,10 +18,11 @@ use crate::archive::manifest::DatabaseManifest;
 use crate::archive::reader::Archive;
 use crate::config::{Config, DatabaseConfig, DatabaseRef, ServerDatabase, is_loopback, same_database};
 use crate::environment::Environment;
+use crate::operation::end::End;
 use crate::operation::extract;
 use crate::operation::find::{Wanted, find};
 use crate::operation::foreign;
-use crate::operation::{Context, Failed, elapsed_ms, log_outcome};
+use crate::operation::{Context, Failed, elapsed_ms};
 use crate::progress::Progress;
 use crate::report::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredTable};
 use crate::secret::Secret;
@@ -165,8 +166,8 @@ pub async fn restore(
             Ok(()) => Ok(report),
             Err(error) => Err(Failed { error, report: Some(Box::new(report)) }),
         });
-    log_outcome("restore", &outcome);
-    outcome
+    let end = End { disks: &request.of.disks, planned: request.dry_run, notify: false, begun };
+    super::end::end(environment, context, end, outcome).await
 }
 
 async fn run(environment: &Environment, request: &RestoreRequest, context: &Context) -> Result<RestoreReport> {

@@ -13,6 +13,7 @@ use crate::archive::{self, reader};
 use crate::catalog::{self, Backup, Catalog, Selector, Verdict};
 use crate::environment::Environment;
 use crate::operation::backup::pick;
+use crate::operation::end::End;
 use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Failed, find};
 use crate::report::{DiskVerify, ProofReport, VerifiedBackup, VerifyReport, VerifyVerdict};
@@ -34,6 +35,17 @@ pub async fn verify(
     context: &Context,
 ) -> Result<VerifyReport, Failed<VerifyReport>> {
     let begun = Instant::now();
+    let outcome = run(environment, selector, disks, context, begun).await;
+    super::end::end(environment, context, End { disks, planned: false, notify: false, begun }, outcome).await
+}
+
+async fn run(
+    environment: &Environment,
+    selector: &Selector,
+    disks: &[String],
+    context: &Context,
+    begun: Instant,
+) -> Result<VerifyReport, Failed<VerifyReport>> {
     let password = environment.archive_password().await;
     let password = password.as_ref();
     let (stores, loose) = match selector {
@@ -49,6 +61,7 @@ pub async fn verify(
         whole: false,
         disks: Vec::new(),
         duration_ms: 0,
+        warnings: Vec::new(),
     };
     let mut errors = Vec::new();
     for store in &stores {
@@ -57,12 +70,10 @@ pub async fn verify(
     }
     report.duration_ms = super::elapsed_ms(begun);
     // Of equals, `min_by_key` takes the first.
-    let outcome = match errors.into_iter().min_by_key(|error| gravity(error.class())) {
+    match errors.into_iter().min_by_key(|error| gravity(error.class())) {
         None => Ok(VerifyReport { whole: is_whole(&report), ..report }),
         Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),
-    };
-    super::log_outcome("verify", &outcome);
-    outcome
+    }
 }
 
 /// What is told first. Whatever ended the run early is in the report of each backup.

@@ -33,6 +33,9 @@ pub struct ExtractReport {
     pub last: Option<String>,
     /// What was not made, and why.
     pub left_out: Vec<LeftOut>,
+    /// What a person should know though all is there.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Milliseconds from start to end.
     pub duration_ms: u64,
 }

@@ -19,6 +19,9 @@ pub struct VerifyReport {
     pub disks: Vec<DiskVerify>,
     /// Milliseconds from start to end.
     pub duration_ms: u64,
+    /// What a person should know though the backups are whole.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The backups of one disk that were verified.

@@ -118,6 +118,7 @@ pub(super) fn monitor_report(name: &str, healthy: bool) -> MonitorReport {
         newest: Some(at("2026-06-30T02:00:00Z")),
         newest_percent: None,
         limit_bytes: None,
+        audit_head: None,
         findings,
     };
     MonitorReport {

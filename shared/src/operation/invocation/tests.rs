@@ -12,9 +12,13 @@ fn seconds(context: &Context) -> u64 {
     (left + Duration::from_millis(500)).as_secs()
 }
 
+fn trigger() -> Trigger {
+    Trigger::lambda("arn:aws:lambda:eu-central-1:111111111111:function:backup", "r-1")
+}
+
 fn context_of(remaining: Duration) -> Context {
     let now = UNIX_EPOCH + Duration::from_secs(1_705_284_000);
-    context(now, now + remaining).unwrap()
+    context(now, now + remaining, trigger()).unwrap()
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_run_ends_before_lambda_ends_it() {
 #[test]
 fn a_deadline_that_is_over_leaves_no_time() {
     let now = UNIX_EPOCH + Duration::from_secs(1_705_284_000);
-    let context = context(now, now - Duration::from_secs(5)).unwrap();
+    let context = context(now, now - Duration::from_secs(5), trigger()).unwrap();
     assert!(context.deadline.unwrap() <= Instant::now());
     assert_eq!(context.now.to_string(), "2024-01-15T02:00:00Z");
 }
@@ -118,8 +122,9 @@ fn a_message_is_cut_between_characters_and_says_so() {
 async fn a_configuration_error_is_the_answer_to_every_invocation() {
     let environment = Err(Error::configuration("BACKUP_DISK is empty"));
     for _ in 0..2 {
-        let answer =
-            answer(&environment, json!({}), UNIX_EPOCH, UNIX_EPOCH, async |_, _, _| Ok(json!({"never": true})));
+        let answer = answer(&environment, json!({}), (UNIX_EPOCH, UNIX_EPOCH), trigger(), async |_, _, _| {
+            Ok(json!({"never": true}))
+        });
         assert_eq!(
             answer.await.unwrap_err(),
             Failure { error_type: "ConfigurationError", message: "BACKUP_DISK is empty".to_owned() }

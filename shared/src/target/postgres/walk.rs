@@ -185,7 +185,15 @@ mod tests {
     use super::*;
 
     fn a_table(name: &str, offset: u64, bytes: u64) -> TableManifest {
-        TableManifest { schema: None, name: name.into(), rows: 0, offset, bytes, sha256: String::new() }
+        TableManifest {
+            schema: None,
+            name: name.into(),
+            rows: 0,
+            offset,
+            bytes,
+            sha256: String::new(),
+            longest_statement: None,
+        }
     }
 
     fn a_dump(raw_bytes: u64, tables: Vec<TableManifest>) -> DatabaseManifest {
