@@ -1,5 +1,7 @@
 //! What can be asked for on the command line, and how it becomes an event of the core.
 
+mod audit;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
@@ -11,12 +13,14 @@ use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreR
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
 
+pub(crate) use audit::Audit;
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done; for monitor: healthy
   1  failed, or unhealthy
   2  wrong usage or configuration; only where one disk of several is configured wrongly, the others were written
-  3  an archive is corrupt, or the password does not open it; the message says which
+  3  an archive is corrupt, or the password does not open it, or the audit trail is broken; the message says which
   4  something that was found cannot be dumped faithfully, and was refused; for extract: left out
   130  ended at once by a second Ctrl-C; the first one ends a run in order, with its upload aborted (1)
 
@@ -91,6 +95,9 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
+    /// Show or check the audit trail: one record per operation, each with the digest of the one before.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Show the resolved configuration, secrets as ***; name every wrong variable.
     Config(Config),
     /// Make a small clinic, back it up, take it back and compare: no service, no account, nothing to set up.

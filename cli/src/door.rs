@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nightvault_core::audit::Trigger;
 use nightvault_core::config::{self, Config};
 use nightvault_core::environment::Environment;
 use nightvault_core::operation::{self, Context, Failed};
@@ -14,7 +15,7 @@ use crate::args::{self, Command};
 use crate::demo;
 use crate::output::{self, Output};
 use crate::progress::Bar;
-use crate::variables::Variables;
+use crate::variables::{self, Variables};
 
 /// What every command needs of its surroundings.
 pub(crate) struct Door<'a> {
@@ -80,6 +81,16 @@ impl Door<'_> {
                 let extraction = extract.extraction();
                 let done = operation::extract(&environment, &extraction, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::extract::text, |_| None)
+            }
+            Command::Audit(wanted) => {
+                let environment = self.environment(config::load).await?;
+                let request = wanted.request();
+                let done = operation::audit(&environment, &request, &context);
+                let done = self.progress.watch(&context.progress, done).await;
+                match wanted {
+                    args::Audit::Show(_) => self.report(done, output::audit::show, |_| None),
+                    args::Audit::Verify(_) => self.report(done, output::audit::verify, |_| None),
+                }
             }
             Command::Config(wanted) => self.config(wanted),
             Command::Demo(wanted) => demo::run(self.output, wanted.dir.as_deref(), &context).await,
@@ -176,6 +187,7 @@ async fn asked_to_stop() {
 fn context() -> Context {
     Context {
         now: Timestamp::now(),
+        trigger: Trigger::command_line(variables::who()),
         deadline: None,
         progress: Arc::new(Progress::default()),
         interrupt: Default::default(),

@@ -3,6 +3,7 @@
 //! Reports are rendered by pure functions, one file each. Names from outside are cleaned of control characters there,
 //! so that a table named like a terminal command stays a name. A reader that goes away (`| head`) is no failure.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cleanup;
 pub(crate) mod extract;

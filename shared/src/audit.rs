@@ -196,23 +196,25 @@ pub async fn append(store: &dyn Store, place: &Place, new: NewRecord) -> Result<
 /// What the store says when it cannot be read to its end.
 pub async fn read(store: &dyn Store, place: &Place) -> Result<Trail> {
     let mut records = Vec::new();
-    let checked = check(store, place, |record| records.push(record)).await?;
+    let checked = check(store, place, |_, record| records.push(record)).await?;
     Ok(Trail { records, findings: checked.findings, head: checked.head })
 }
 
-/// As [`read`], with one record in memory at a time; `see` gets each that can be read, in order.
+/// As [`read`], with one record in memory at a time; `see` gets each that can be read, in order, after its number and
+/// digest.
 ///
 /// # Errors
 /// What the store says when it cannot be read to its end.
-pub async fn check(store: &dyn Store, place: &Place, mut see: impl FnMut(Record) + Send) -> Result<Checked> {
+pub async fn check(store: &dyn Store, place: &Place, mut see: impl FnMut(Head, Record) + Send) -> Result<Checked> {
     let listing = Listing::read(store, place).await?;
     let mut chain = Chain::new(place);
     listing.strays.iter().for_each(|object| chain.stray(&object.key));
     let reads = listing.records.iter().map(async |(sequence, object)| (*sequence, fetch(store, object).await));
     let mut reads = std::pin::pin!(futures_util::stream::iter(reads).buffered(READS_IN_FLIGHT));
     while let Some((sequence, found)) = reads.next().await {
-        if let Some(record) = chain.follow(sequence, &found?) {
-            see(record);
+        let found = found?;
+        if let (Some(record), Some(sha256)) = (chain.follow(sequence, &found), found.sha256()) {
+            see(Head { sequence, sha256: sha256.to_owned() }, record);
         }
     }
     Ok(chain.finish())

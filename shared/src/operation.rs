@@ -1,5 +1,6 @@
 //! The recipes: what the doors call. Each reads like one; the steps stand in sibling files.
 
+mod audit;
 mod backup;
 mod cleanup;
 mod end;
@@ -14,6 +15,7 @@ mod restore;
 mod show;
 mod verify;
 
+pub use audit::{AuditRequest, audit};
 pub use backup::backup;
 pub use cleanup::cleanup;
 pub use extract::{Extraction, extract};

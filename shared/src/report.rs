@@ -3,6 +3,7 @@
 //! The reports are what the functions return, what `--json` prints and what the messages are made from; a field that
 //! was published keeps its name.
 
+mod audit;
 mod extract;
 mod restore;
 mod show;
@@ -13,6 +14,7 @@ pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles,
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use audit::{AuditReport, DiskTrail};
 pub use extract::{ExtractReport, LeftOut};
 pub use show::{ForeignLine, ShowReport};
 pub use verify::{DiskVerify, VerifiedBackup, VerifyReport, VerifyVerdict};

@@ -69,6 +69,7 @@ fn a_healthy_disk_passes_every_check_and_says_what_was_found() {
     ok size: the newest backup has 100 bytes; the median of the 4 before it is 100
     ok future: no backup is dated in the future
     ok foreign: nothing but backups lies under the name
+    ok audit: the audit trail is whole: 12 records, the last is 12 with SHA-256 9f86d081
     ");
 }
 

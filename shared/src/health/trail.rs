@@ -32,7 +32,7 @@ impl TrailFacts {
     /// Reads and checks a trail; `newest` is the key of the newest backup.
     pub(crate) async fn read(store: &dyn Store, place: &Place, newest: Option<&str>) -> Result<Self> {
         let (mut begun, mut newest_recorded) = (None, false);
-        let checked = audit::check(store, place, |record| {
+        let checked = audit::check(store, place, |_, record| {
             begun = begun.or(Some(record.at));
             newest_recorded |= newest.is_some_and(|newest| made(&record, newest));
         })

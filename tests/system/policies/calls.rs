@@ -16,6 +16,8 @@ pub(super) const LOGIN: &str = "arn:aws:rds-db:eu-central-1:111111111111:dbuser:
 
 const VAULT: &str = "arn:here:Vault.Outputs.BucketArn";
 const ARCHIVE: &str = "arn:here:Vault.Outputs.BucketArn/clinic/2024-01-15-02-00-00.zip";
+/// A record of the audit trail.
+const RECORD: &str = "arn:here:Vault.Outputs.BucketArn/clinic/audit/00000042.json";
 const KEY: &str = "arn:here:Vault.Outputs.KeyArn";
 const PASSWORD: &str = "arn:here:ArchivePassword";
 const IDENTITY: &str = "arn:aws:ses:eu-central-1:111111111111:identity/example.com";
@@ -61,6 +63,14 @@ fn by_s3(action: &'static str) -> Call {
     call(action, KEY).with("kms:ViaService", "s3.eu-central-1.amazonaws.com")
 }
 
+/// The condition that nothing is there yet.
+const ADDS: &str = "s3:if-none-match";
+
+/// A put of an object whose key does not exist.
+fn adding(object: &str) -> Call {
+    call("s3:PutObject", object).with(ADDS, "*").with("s3:ObjectCreationOperation", "true")
+}
+
 fn mail(from: &str) -> Call {
     call("ses:SendEmail", IDENTITY).with("ses:FromAddress", from)
 }
@@ -93,6 +103,19 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         denied.extend(tell)
     }
 
+    allowed.extend([call("s3:GetObject", RECORD), adding(RECORD)]);
+    // With a condition that a delete cannot have, so that a statement for puts which is widened to all is noticed.
+    denied.extend([
+        call("s3:PutObject", RECORD),
+        call("s3:DeleteObject", RECORD),
+        call("s3:DeleteObject", RECORD).with(ADDS, "*"),
+    ]);
+    denied.extend(["s3:PutObjectTagging", "s3:DeleteObjectTagging"].map(|action| call(action, RECORD)));
+    denied.push(adding("arn:here:Vault.Outputs.BucketArn/other/audit/00000042.json"));
+    if role != "BackupRole" {
+        denied.push(adding(ARCHIVE));
+    }
+
     let puts = ["s3:PutObject", "s3:ListMultipartUploadParts"].map(|action| call(action, ARCHIVE)).to_vec();
     let abort = vec![call("s3:AbortMultipartUpload", ARCHIVE)];
     let reads = vec![call("s3:GetObject", ARCHIVE)];
@@ -114,8 +137,8 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         (database, &["BackupRole"]),
         (login, if complete { &["BackupRole"] } else { &[] }),
         (database_key, if complete { &["BackupRole"] } else { &[] }),
-        (seals, if complete { &["BackupRole"] } else { &[] }),
-        (opens, if complete { &["BackupRole", "MonitorRole"] } else { &[] }),
+        (seals, if complete { &ROLES[..3] } else { &[] }),
+        (opens, if complete { &ROLES[..3] } else { &[] }),
     ];
     for (calls, roles) in groups {
         if roles.contains(&role) { allowed.extend(calls) } else { denied.extend(calls) }
@@ -245,6 +268,8 @@ pub(super) fn of_the_bucket() -> Vec<Call> {
         here("s3:GetObject").with("aws:PrincipalAccount", "222222222222"),
         here("s3:DeleteObjectVersion"),
         here("s3:BypassGovernanceRetention"),
+        of_this_account(&call("s3:DeleteObject", RECORD)),
+        of_this_account(&call("s3:PutObject", RECORD)).with("s3:ObjectCreationOperation", "true"),
         here("s3:PutObject").with("s3:x-amz-server-side-encryption-customer-algorithm", "AES256"),
         here("s3:PutObject").with("s3:x-amz-server-side-encryption-aws-kms-key-id", "arn:aws:kms:x:y:key/intruder"),
         of_this_account(&call("s3:ListBucket", "arn:here:Bucket")).with("aws:PrincipalAccount", "222222222222"),
