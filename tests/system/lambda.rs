@@ -70,10 +70,15 @@ impl Night {
         Path::new(&given("TEST_S3_ROOT")).join(&self.bucket.name).join(key)
     }
 
-    /// The keys in the bucket.
+    /// The keys in the bucket, but those of the audit trail.
     async fn keys(&self) -> Vec<String> {
         let listed = self.bucket.client.list_objects_v2().bucket(&self.bucket.name).send().await.unwrap();
-        listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
+        listed
+            .contents()
+            .iter()
+            .filter_map(|object| object.key().map(str::to_owned))
+            .filter(|key| !key.contains("/audit/"))
+            .collect()
     }
 
     async fn assert_nothing_is_left(&self) {

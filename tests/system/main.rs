@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
 
 mod archive;
+mod audit;
 mod demo;
 mod deploy;
 mod documents;

@@ -5,7 +5,7 @@
 mod conformance;
 mod faults;
 mod local;
-mod proxy;
+pub(crate) mod proxy;
 mod rig;
 mod s3_checksum;
 mod s3_faults;

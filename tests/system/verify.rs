@@ -287,8 +287,8 @@ fn a_real_cleanup_deletes_nothing_while_the_newest_is_damaged_and_says_so() {
     assert!(archives[1].exists() && !archives[0].exists());
     assert_eq!(
         fs::read_dir(nightvault.vault().join("clinic")).expect("the vault").count(),
-        3,
-        "notes of deleted ones go"
+        4,
+        "notes of deleted ones go, the audit trail stays"
     );
 }
 

@@ -10,7 +10,7 @@ use crate::operation::backup::pick;
 use crate::operation::{Context, Failed};
 use crate::report::{AuditReport, DiskTrail};
 use crate::store::Store;
-use crate::{Class, Error, Result};
+use crate::{Error, Result};
 
 /// What is asked of the audit trails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct AuditRequest {
 /// Checks the trail of every disk; the report holds the records that are to be shown.
 ///
 /// # Errors
-/// [`Class::Corrupt`] for a trail that is not whole, else the first disk whose trail could not be read to its end.
+/// [`Class::Corrupt`](crate::Class::Corrupt) for a trail that is not whole, else the first disk whose trail could not be read to its end.
 pub async fn audit(
     environment: &Environment,
     request: &AuditRequest,
@@ -132,6 +132,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::Class;
     use crate::audit::{NewRecord, Trigger};
     use crate::config;
     use crate::store::memory::MemoryStore;
