@@ -229,7 +229,7 @@ async fn operations_that_end_at_the_same_time_on_s3_each_get_a_number() {
     let bucket = s3::aws_bucket().await;
     let mut nightvault = installation();
     use_bucket(&mut nightvault, &bucket);
-    nightvault.set("BACKUP_DISK", "s3");
+    nightvault.set("BACKUP_DISK", "s3").set("AWS_DEFAULT_REGION", "us-east-1");
     nightvault.ok(&["run"]);
     at_once(&nightvault, 4);
     assert_eq!(told(&nightvault).len(), 5);

@@ -46,6 +46,7 @@ fn report() -> MonitorReport {
             newest: None,
             newest_percent: None,
             limit_bytes: None,
+            audit_head: None,
             findings: vec![finding("unhealthy", "the newest backup is <b>49</b> h old & counting 病院")],
         }],
         duration_ms: 12,
