@@ -45,10 +45,21 @@ impl Variables {
 #[expect(clippy::disallowed_methods, reason = "a door reads the environment")]
 pub(crate) fn who() -> String {
     let of = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let user = of(&["USER", "LOGNAME", "USERNAME"]);
+    let user = of(&["USER", "LOGNAME", "USERNAME"]).or_else(uid);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| of(&["HOSTNAME", "COMPUTERNAME"]));
     let or_unknown = |text: Option<String>| text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned());
     format!("{}@{}", or_unknown(user), or_unknown(host))
+}
+
+/// The number of this process's user, where a system has such a thing.
+fn uid() -> Option<String> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self").ok().map(|process| format!("uid-{}", process.uid()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// Adds the variables of a file to those of the process, without touching any that is set already.

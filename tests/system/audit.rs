@@ -112,7 +112,7 @@ fn each_operation_leaves_exactly_one_record_and_a_look_leaves_none() {
 #[test]
 fn an_operation_that_fails_leaves_the_record_of_its_failure() {
     let mut nightvault = installation();
-    nightvault.ok(&["run"]);
+    nightvault.ok(&["run", "--scheduled-time", "2026-01-15T02:00:00Z"]);
     nightvault.set("DATABASE_URL", "sqlite:///nowhere/registry.sqlite");
     nightvault.fails(1, &["run"]);
     nightvault.fails(1, &["extract", "2001-01-01", "--to", "out"]);
@@ -147,7 +147,7 @@ fn a_trail_that_was_changed_is_told_by_verify_show_and_monitor() {
     nightvault.ok(&["audit", "verify"]);
     let second = record(&nightvault, 2);
     let text = fs::read_to_string(&second).unwrap();
-    fs::write(&second, text.replace("\"success\"", "\"failure\"")).unwrap();
+    fs::write(&second, text.replace("\"tool\":\"nightvault", "\"tool\":\"elsewhere")).unwrap();
 
     let said = nightvault.fails(3, &["audit", "verify"]);
     assert!(
@@ -181,7 +181,7 @@ fn a_backup_that_cannot_be_recorded_is_stored_and_says_so_and_monitor_tells() {
     assert_eq!(report["status"], "stored");
     let warning = report["warnings"][0].as_str().unwrap();
     assert!(warning.starts_with("not recorded in the audit trail of disk local: "), "{warning}");
-    let said = nightvault.run(&["run"]);
+    let said = nightvault.run(&["run", "--scheduled-time", "2026-02-15T02:00:00Z"]);
     assert!(said.stdout.contains("not recorded in the audit trail of disk local"), "{said:?}");
     for (code, command) in [(0, "cleanup"), (0, "verify")] {
         let said = nightvault.run(&[command]);
@@ -305,7 +305,7 @@ async fn the_chain_can_be_checked_without_nightvault() {
 
     let second = PathBuf::from(given("TEST_S3_ROOT")).join(&bucket.name).join("clinic/audit/00000002.json");
     let text = fs::read_to_string(&second).unwrap();
-    fs::write(&second, text.replace("\"success\"", "\"failure\"")).unwrap();
+    fs::write(&second, text.replace("\"tool\":\"nightvault", "\"tool\":\"elsewhere")).unwrap();
     assert!(!check().status.success());
     fs::remove_file(&second).unwrap();
     assert!(!check().status.success());

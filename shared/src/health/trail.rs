@@ -68,16 +68,19 @@ pub(super) fn audit(facts: &DiskFacts, _: &HealthLimits, now: Timestamp) -> (Sta
             }
         };
     };
-    let whole = format!(
-        "the audit trail is whole: {} records, the last is {} with SHA-256 {}",
-        trail.records, head.sequence, head.sha256
-    );
+    let count = match trail.records {
+        1 => "1 record".to_owned(),
+        records => format!("{records} records"),
+    };
+    let (last, sha256) = (head.sequence, &head.sha256);
+    let whole = format!("the audit trail is whole: {count}, the last is {last} with SHA-256 {sha256}");
     let Some(newest) = newest(&facts.backups, now).filter(|_| !trail.newest_recorded) else {
         return (Status::Ok, whole);
     };
     let key = &newest.key;
     let allowed = RUN + SignedDuration::from_secs((newest.size / READ_BACK_BYTES_PER_SECOND) as i64);
-    if trail.begun.is_some_and(|begun| newest.date < begun) {
+    // Keys are dated in whole seconds.
+    if trail.begun.is_some_and(|begun| newest.date.as_second() < begun.as_second()) {
         (Status::Warning, format!("{key} was made before the audit trail began; {whole}"))
     } else if now.duration_since(newest.date) <= allowed {
         (Status::Warning, format!("{key} is not recorded yet, its run may not have ended; {whole}"))
