@@ -15,7 +15,7 @@ use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
 use super::super::{Store, Stored, already_exists};
 use super::fault::Fault;
 use super::sums;
-use super::upload::{CONTENT_TYPE, MARK, S3Upload, Sent};
+use super::upload::{MARK, S3Upload, Sent, content_type};
 use super::{client, object, unquoted};
 use crate::{Error, Result};
 
@@ -86,7 +86,7 @@ impl S3Upload {
         let sum = sums::sum(body.clone(), false).await?;
         let request = |condition: Option<String>| {
             let put = self.store.client().put_object().bucket(self.store.bucket()).key(self.store.full(&self.key));
-            let put = put.content_type(CONTENT_TYPE).metadata(MARK, &self.mark).set_if_none_match(condition);
+            let put = put.content_type(content_type(&self.key)).metadata(MARK, &self.mark).set_if_none_match(condition);
             let put = put.content_md5(sum.base64()).body(ByteStream::from(body.clone())).customize();
             async move {
                 let answer = put.config_override(client::once(bytes)).send().await.map_err(Fault::of)?;

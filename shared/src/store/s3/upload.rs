@@ -175,7 +175,7 @@ impl S3Upload {
     ) -> Result<CreateMultipartUploadOutput, Fault> {
         let create = self.store.client().create_multipart_upload();
         let create = create.bucket(self.store.bucket()).key(self.store.full(&self.key));
-        let create = create.content_type(CONTENT_TYPE).metadata(MARK, &self.mark);
+        let create = create.content_type(content_type(&self.key)).metadata(MARK, &self.mark);
         let create = match sum {
             Some((algorithm, over)) => create.checksum_algorithm(algorithm.clone()).checksum_type(over.clone()),
             None => create,
@@ -222,8 +222,10 @@ impl S3Upload {
     }
 }
 
-/// What archives are.
-pub(super) const CONTENT_TYPE: &str = "application/zip";
+/// What is stored: archives, and the records of the audit trail.
+pub(super) fn content_type(key: &str) -> &'static str {
+    if key.ends_with(".json") { "application/json" } else { "application/zip" }
+}
 
 /// The name of the mark in an object's metadata.
 pub(super) const MARK: &str = "nightvault-upload";
