@@ -11,6 +11,7 @@ mod check;
 mod open;
 mod password;
 mod ranged;
+mod rows;
 mod scan;
 
 use std::io::Write;

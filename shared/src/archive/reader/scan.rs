@@ -8,13 +8,14 @@ use zip::ZipReadOptions;
 
 use crate::archive::Verified;
 use crate::archive::container::Record;
-use crate::archive::manifest::{IndexEntry, Piece, TableManifest};
+use crate::archive::manifest::{DatabaseManifest, IndexEntry, Piece, TableManifest};
 use crate::secret::Secret;
 use crate::source::hex;
 use crate::{Class, Error, Result};
 
 use super::check::{DESCRIPTOR_FIELDS, LOCAL_FIELDS, compare};
 use super::open::{Opened, zip_error};
+use super::rows::RowCounter;
 use super::{Step, Unpacker};
 
 /// Reads and checks every byte of the archive. `steps` is told how far it is; nobody need listen.
@@ -101,9 +102,7 @@ fn read_entry(
     let mut read_error = |e: std::io::Error| zip_error(blocks, &format!("{name:?}"), e.into());
 
     let database = archive.manifest.databases.iter().find(|database| database.entry == *name);
-    // A SQLite file is one section that all its tables share, the whole entry: its digest is checked as the entry's.
-    let sectioned = database.filter(|database| database.engine != "SQLite");
-    let mut sections = Sections::new(sectioned.map_or(&[], |database| &database.tables));
+    let mut sections = Sections::new(database);
     let mut sha256 = Sha256::new();
     let mut piece = Vec::new();
     for (at, Piece(start, _, expected)) in entry.pieces.iter().enumerate() {
@@ -117,9 +116,7 @@ fn read_entry(
             return Err(Error::corrupt(format!("piece {at} of {name:?} does not match its digest")));
         }
         sha256.update(&piece);
-        sections.take(*start, &piece).map_err(|table| {
-            Error::corrupt(format!("the rows of table {table:?} in {name:?} do not match their digest"))
-        })?;
+        sections.take(*start, &piece)?;
         piece_done(&mut piece)?;
     }
     // Beyond the last piece there must be nothing; asking for it also checks the authentication code.
@@ -144,36 +141,76 @@ pub(super) fn check_headers(archive: &Opened, record: &Record) -> Result<()> {
     compare(&found, &descriptor, DESCRIPTOR_FIELDS, "data descriptor", &record.name)
 }
 
-/// Digests the tables' sections of a dump as its bytes pass by.
+/// Digests the tables' sections of a dump, and counts their rows, as its bytes pass by.
 struct Sections<'a> {
+    entry: &'a str,
+    engine: &'a str,
     tables: std::slice::Iter<'a, TableManifest>,
-    current: Option<(&'a TableManifest, Sha256)>,
+    current: Option<Section<'a>>,
+}
+
+struct Section<'a> {
+    table: &'a TableManifest,
+    sha256: Sha256,
+    rows: Option<RowCounter>,
 }
 
 impl<'a> Sections<'a> {
-    fn new(tables: &'a [TableManifest]) -> Self {
-        Self { tables: tables.iter(), current: None }
+    /// Those of a database's dump; none where it has no text (SQLite: the whole file is one section, which the entry's
+    /// own digest covers) and for what is no dump.
+    fn new(database: Option<&'a DatabaseManifest>) -> Self {
+        let sectioned = database.filter(|database| database.engine != "SQLite");
+        let (entry, engine, tables) = sectioned.map_or(("", "", &[][..]), |database| {
+            (database.entry.as_str(), database.engine.as_str(), &database.tables[..])
+        });
+        Self { entry, engine, tables: tables.iter(), current: None }
     }
 
-    /// Takes the bytes at `start`; the name of a table that turns out wrong is the error.
-    fn take(&mut self, start: u64, bytes: &[u8]) -> std::result::Result<(), &'a str> {
+    /// Takes the bytes at `start`.
+    fn take(&mut self, start: u64, bytes: &[u8]) -> Result<()> {
         let end = start + bytes.len() as u64;
         loop {
             if self.current.is_none() {
-                self.current = self.tables.next().map(|table| (table, Sha256::new()));
+                let begin = |table| Section { table, sha256: Sha256::new(), rows: RowCounter::new(self.engine) };
+                self.current = self.tables.next().map(begin);
             }
-            let Some((table, digest)) = &mut self.current else { return Ok(()) };
+            let Some(section) = &mut self.current else { return Ok(()) };
+            let table = section.table;
             let (from, to) = (table.offset.max(start), (table.offset + table.bytes).min(end));
             if from < to {
-                digest.update(&bytes[(from - start) as usize..(to - start) as usize]);
+                let bytes = &bytes[(from - start) as usize..(to - start) as usize];
+                section.sha256.update(bytes);
+                if let Some(rows) = &mut section.rows {
+                    rows.take(bytes);
+                }
             }
             if table.offset + table.bytes > end {
                 return Ok(());
             }
-            if hex(&digest.finalize_reset()) != table.sha256 {
-                return Err(&table.name);
-            }
-            self.current = None;
+            self.current.take().map_or(Ok(()), |section| section.judge(self.entry))?;
+        }
+    }
+}
+
+impl Section<'_> {
+    /// Digest and rows must be those of the manifest.
+    fn judge(self, entry: &str) -> Result<()> {
+        let Self { table, sha256, rows } = self;
+        let name = match &table.schema {
+            Some(schema) => format!("{:?}", format!("{schema}.{}", table.name)),
+            None => format!("{:?}", table.name),
+        };
+        if hex(&sha256.finalize()) != table.sha256 {
+            return Err(Error::corrupt(format!("the rows of table {name} in {entry:?} do not match their digest")));
+        }
+        match rows.map(RowCounter::finish) {
+            None => Ok(()),
+            Some(Ok(rows)) if rows == table.rows => Ok(()),
+            Some(Ok(rows)) => Err(Error::corrupt(format!(
+                "{entry:?} holds {rows} rows of table {name} where its manifest says {}",
+                table.rows
+            ))),
+            Some(Err(what)) => Err(Error::corrupt(format!("the section of table {name} in {entry:?} {what}"))),
         }
     }
 }

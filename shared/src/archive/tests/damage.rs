@@ -178,7 +178,10 @@ async fn a_backup_under_another_key_is_told_to_be_a_copy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_does_not_fit_its_entries_is_told() {
-    let entries = [given("db-dumps/a.sql", FILE, b"a;b;c;"), given("files/set/x", FILE, b"")];
+    const BLOCK: &[u8] = b"COPY t FROM stdin;\n1\n\\.\n\n";
+    let dump = [BLOCK, b"b;", BLOCK].concat();
+    let entries = [given("db-dumps/a.sql", FILE, &dump), given("files/set/x", FILE, b"")];
+    let end = BLOCK.len() as u64 + 2;
     let table = |offset, bytes: &[u8]| TableManifest {
         schema: None,
         name: "t".into(),
@@ -190,12 +193,12 @@ async fn a_manifest_that_does_not_fit_its_entries_is_told() {
     };
     let with = |tables: Vec<TableManifest>| {
         move |manifest: &mut Manifest| {
-            manifest.databases[0].rows = tables.len() as u64;
+            manifest.databases[0].rows = tables.iter().map(|table| table.rows).sum();
             manifest.databases[0].tables = tables;
         }
     };
-    let (good, _) =
-        write_archive(&entries, OPTIONS, manifest(), with(vec![table(0, b"a;"), table(4, b"c;")])).await.unwrap();
+    let both = || vec![table(0, BLOCK), table(end, BLOCK)];
+    let (good, _) = write_archive(&entries, OPTIONS, manifest(), with(both())).await.unwrap();
     verified(&good).await.unwrap();
     type Change<'a> = Box<dyn FnOnce(&mut Manifest) + 'a>;
     let changes: Vec<(&str, Change)> = vec![
@@ -207,9 +210,28 @@ async fn a_manifest_that_does_not_fit_its_entries_is_told() {
         ("file set \"set\" holds", Box::new(|m| m.files[0].files += 1)),
         ("have 0 rows, not 5", Box::new(|m| m.databases[0].rows = 5)),
         ("do not match their digest", Box::new(with(vec![table(2, b"x;")]))),
-        ("are not where", Box::new(with(vec![table(4, b"cc;")]))),
-        ("are not where", Box::new(with(vec![table(4, b"c;"), table(0, b"a;")]))),
+        ("are not where", Box::new(with(vec![table(4, &[0; 100])]))),
+        ("are not where", Box::new(with(both().into_iter().rev().collect()))),
         ("are not where", Box::new(with(vec![TableManifest { bytes: u64::MAX, ..table(4, b"c;") }]))),
+        (
+            "holds 1 rows of table \"t\" where its manifest says 2",
+            Box::new(with(vec![table(0, BLOCK), TableManifest { rows: 2, ..table(end, BLOCK) }])),
+        ),
+        (
+            "holds 1 rows of table \"s.t\" where its manifest says 0",
+            Box::new(with(vec![TableManifest { rows: 0, schema: Some("s".into()), ..table(0, BLOCK) }])),
+        ),
+        (
+            "the section of table \"t\" in \"db-dumps/a.sql\" is no block of COPY",
+            Box::new(with(vec![table(0, &BLOCK[..9])])),
+        ),
+        (
+            "is no sequence of INSERT statements",
+            Box::new(move |m| {
+                with(both())(m);
+                m.databases[0].engine = "MariaDB".into();
+            }),
+        ),
     ];
     for (told, change) in changes {
         let (bytes, _) = write_archive(&entries, OPTIONS, manifest(), change).await.unwrap();
