@@ -8,7 +8,7 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use nightvault_core::catalog::Selector;
-use nightvault_core::config::{self, DatabaseTls};
+use nightvault_core::config::{self, DatabaseTls, Share};
 use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, Wanted};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     List(List),
     /// Read every byte of backups and check it; note beside each what was found.
     ///
-    /// Every authentication code and digest, and each bit of the zip around them. What was found is shown by `list` and
+    /// Every authentication code and digest, each table's rows counted anew, and each bit of the zip around them. What was found is shown by `list` and
     /// heeded by `cleanup`: it never deletes the newest backup that was verified whole, and nothing while the newest of
     /// which anything is known is damaged. Ends with 3 for damage or a wrong password, and says which.
     ///
@@ -147,6 +147,9 @@ pub(crate) struct Verify {
     /// Every backup, the newest first; damage does not end it.
     #[arg(long)]
     all: bool,
+    /// Only this share of each, e.g. 5%, from where its last slice ended; as many slices as make 100 % read every piece.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) sample: Option<Share>,
     /// Only these disks; may be given several times.
     #[arg(long = "disk", value_name = "NAME")]
     pub(crate) disks: Vec<String>,
@@ -435,6 +438,10 @@ mod tests {
             panic!("it is verify")
         };
         assert_eq!((verify.selector(), verify.disks), (Selector::All, vec!["nas".to_owned()]));
+        let Command::Verify(verify) = parse("nightvault verify --sample 2.5%").unwrap().command else {
+            panic!("it is verify")
+        };
+        assert_eq!((verify.selector(), verify.sample), (Selector::Latest, Some("2.5%".parse().unwrap())));
         let Command::Show(show) = parse("nightvault show 2024-01-15 --disk s3").unwrap().command else {
             panic!("it is show")
         };
@@ -483,6 +490,8 @@ mod tests {
             "nightvault -q -v list",
             "nightvault run --dryrun",
             "nightvault verify latest --all",
+            "nightvault verify --sample 0%",
+            "nightvault verify --sample 101%",
             "nightvault show",
             "nightvault extract latest",
             "nightvault extract --to out",

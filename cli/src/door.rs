@@ -66,7 +66,7 @@ impl Door<'_> {
             Command::Verify(verify) => {
                 let environment = self.environment(config::load).await?;
                 let selector = verify.selector();
-                let done = operation::verify(&environment, &selector, &verify.disks, &context);
+                let done = operation::verify(&environment, &selector, verify.sample, &verify.disks, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::verify::text, |_| None)
             }
             Command::Show(show) => {

@@ -12,11 +12,13 @@
 
 mod proof;
 mod selector;
+mod slices;
 #[cfg(test)]
 mod tests;
 
 pub use proof::{Proof, Verdict, proof, proofs, record};
 pub use selector::Selector;
+pub use slices::{Noted, Slices, noted, record_slices};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

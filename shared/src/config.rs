@@ -47,6 +47,8 @@
 //! | `BACKUP_DELETE_OLDEST_OVER_MB` | MiB: delete the oldest while more is kept | off |
 //! | `BACKUP_MAX_AGE_DAYS` | 1 to 3650: the newest backup may be this old | 1 |
 //! | `BACKUP_MAX_STORAGE_MB` | MiB of all backups together, or `none` | 10240 |
+//! | `BACKUP_MAX_DRILL_AGE_DAYS` | 1 to 3650: the last proven restore may be this old | told, never unhealthy |
+//! | `BACKUP_MONITOR_SAMPLE` | `0.01%` to `100%`: how much of a backup `monitor` reads every day; `0`: nothing | `5%` |
 //! | `BACKUP_NOTIFICATION_EMAIL` | comma list of addresses | none |
 //! | `BACKUP_MAIL_FROM`, `MAIL_FROM_ADDRESS` | the sender, verified in SES; the first goes first | needed by `mail` |
 //! | `SLACK_WEBHOOK_URL` | `https://…` | none |
@@ -63,6 +65,7 @@ mod notifications;
 mod password;
 mod raw;
 mod rds;
+mod share;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -73,6 +76,7 @@ mod warnings;
 pub use databases::parse_database_url;
 pub use describe::{describe, describe_lines};
 pub use password::generate_password;
+pub use share::Share;
 pub use types::*;
 pub use warnings::warnings;
 
@@ -149,9 +153,27 @@ fn read(raw: &mut Raw<'_>) -> Config {
         health: HealthLimits {
             max_age_days: raw.number_u32("BACKUP_MAX_AGE_DAYS", 1..=3650).unwrap_or(1),
             max_storage_mb: raw.number_or_none("BACKUP_MAX_STORAGE_MB", 10_240),
+            max_drill_age_days: raw.number_u32("BACKUP_MAX_DRILL_AGE_DAYS", 1..=3650),
         },
+        monitor_sample: read_sample(raw),
         notifications: notifications::read(raw),
         aws: AwsConfig { region: raw.text("AWS_REGION").or_else(|| raw.text("AWS_DEFAULT_REGION")) },
+    }
+}
+
+/// How much of a backup monitor reads; `0` is nothing.
+fn read_sample(raw: &mut Raw<'_>) -> Option<Share> {
+    const SAMPLE: &str = "BACKUP_MONITOR_SAMPLE";
+    let Some(text) = raw.text(SAMPLE) else { return Some(Share::DEFAULT) };
+    if ["0", "0%", "0 %"].contains(&text.as_str()) {
+        return None;
+    }
+    match text.parse() {
+        Ok(share) => Some(share),
+        Err(error) => {
+            raw.problem(SAMPLE, format!("is wrong: {error}"));
+            None
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 mod trail;
+mod verified;
 
 pub use trail::TrailFacts;
 
@@ -20,14 +21,12 @@ use crate::archive::reader::Tail;
 use crate::catalog::Verdict;
 use crate::config::HealthLimits;
 use crate::error::Class;
-use crate::report::{DiskHealth, FindingReport};
+use crate::report::{DiskHealth, FindingReport, VerifiedBackup};
 use crate::retention::Candidate;
 
 /// How many backups before the newest its size is compared with, at most; at least three are needed.
 const SIZE_HISTORY: usize = 7;
 const SIZE_HISTORY_LEAST: usize = 3;
-/// So many damaged backups are named.
-const DAMAGED_NAMED: usize = 5;
 
 /// What is known of one disk.
 #[derive(Debug, Clone)]
@@ -48,6 +47,8 @@ pub struct DiskFacts {
     pub previous_tail: Option<Result<TailFacts, (Class, String)>>,
     /// What reading the audit trail gave; `None` = it was not read.
     pub trail: Option<Result<TrailFacts, String>>,
+    /// The parts of backups that were read for these facts.
+    pub samples: Vec<VerifiedBackup>,
 }
 
 /// What the authenticated end of an archive says.
@@ -151,7 +152,7 @@ pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Fi
         ("max_storage", Status::Unhealthy, max_storage),
         ("readable", Status::Unhealthy, readable),
         ("complete", Status::Unhealthy, complete),
-        ("verified", Status::Unhealthy, verified),
+        ("verified", Status::Unhealthy, verified::check),
         ("size", Status::Warning, size),
         ("future", Status::Warning, future),
         ("foreign", Status::Warning, foreign),
@@ -179,6 +180,7 @@ pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> 
         newest_percent: sizes(facts, now).map(|it| it.newest.saturating_mul(100) / it.median.max(1)),
         limit_bytes: limits.max_storage_mb.map(|mb| mb.saturating_mul(1 << 20)),
         audit_head: facts.trail.as_ref().and_then(|trail| trail.as_ref().ok()?.head.clone()),
+        samples: facts.samples.clone(),
         findings: findings.into_iter().map(FindingReport::from).collect(),
     }
 }
@@ -314,22 +316,6 @@ fn complete(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, Strin
 }
 
 /// No backup that is kept may be known to be damaged.
-fn verified(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
-    if let Some(error) = &facts.notes_unread {
-        return (Status::Warning, format!("not checked: what was noted beside the backups cannot be read: {error}"));
-    }
-    let with = |verdict| facts.backups.iter().filter(move |backup| backup.verdict == Some(verdict));
-    let damaged: Vec<&str> = with(Verdict::Damaged).map(|backup| backup.key.as_str()).collect();
-    let (whole, count) = (with(Verdict::Whole).count(), facts.backups.len());
-    if damaged.is_empty() {
-        return (Status::Ok, format!("no backup is known to be damaged; verified whole: {whole} of {count}"));
-    }
-    let more = if damaged.len() > DAMAGED_NAMED { ", …" } else { "" };
-    let named = damaged[..damaged.len().min(DAMAGED_NAMED)].join(", ");
-    let told = if damaged.len() == 1 { "1 backup is".into() } else { format!("{} backups are", damaged.len()) };
-    (Status::Unhealthy, format!("{told} known to be damaged: {named}{more}"))
-}
-
 /// The newest backup's size and what is usual.
 struct Sizes {
     newest: u64,

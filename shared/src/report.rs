@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::{AuditReport, DiskTrail};
 pub use extract::{ExtractReport, LeftOut};
 pub use show::{ForeignLine, ShowReport};
-pub use verify::{DiskVerify, VerifiedBackup, VerifyReport, VerifyVerdict};
+pub use verify::{DiskVerify, SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
 
 use crate::archive::manifest::FileProblem;
 use crate::audit::Head;
@@ -215,6 +215,9 @@ pub struct DiskHealth {
     /// The last record of the audit trail before this run, to be kept outside of the vault.
     #[serde(default)]
     pub audit_head: Option<Head>,
+    /// The parts of backups that were read for this report.
+    #[serde(default)]
+    pub samples: Vec<VerifiedBackup>,
     /// One per check that was made, passed or not.
     pub findings: Vec<FindingReport>,
 }

@@ -47,6 +47,7 @@ fn report() -> MonitorReport {
             newest_percent: None,
             limit_bytes: None,
             audit_head: None,
+            samples: Vec::new(),
             findings: vec![finding("unhealthy", "the newest backup is <b>49</b> h old & counting 病院")],
         }],
         duration_ms: 12,

@@ -58,6 +58,7 @@ mod tests {
                 newest_percent: None,
                 limit_bytes: None,
                 audit_head: None,
+                samples: Vec::new(),
                 findings: vec![finding("reachable", "ok", "answers"), finding("max_age", "unhealthy", "2 days\nold")],
             }],
             duration_ms: 5,

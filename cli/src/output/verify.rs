@@ -1,8 +1,8 @@
 //! What verify found, as text.
 
-use nightvault_core::report::{VerifiedBackup, VerifyReport, VerifyVerdict};
+use nightvault_core::report::{SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
 
-use super::human::{clean, duration, plural, size};
+use super::human::{clean, count, duration, plural, size};
 
 pub(crate) fn text(report: &VerifyReport) -> String {
     let mut text = String::new();
@@ -13,6 +13,13 @@ pub(crate) fn text(report: &VerifyReport) -> String {
             for warning in &backup.warnings {
                 text.push_str(&format!("  warning: {}\n", clean(warning)));
             }
+            if !backup.not_recounted.is_empty() {
+                let names: Vec<String> = backup.not_recounted.iter().map(|name| clean(name)).collect();
+                text.push_str(&format!(
+                    "  rows not counted anew, since no text holds them (SQLite): {}\n",
+                    names.join(", ")
+                ));
+            }
             if let Some(why) = &backup.not_recorded {
                 text.push_str(&format!("  not noted beside the backup: {}\n", clean(why)));
             }
@@ -20,7 +27,8 @@ pub(crate) fn text(report: &VerifyReport) -> String {
         if let Some(error) = &disk.error {
             text.push_str(&format!("disk {name}: nothing was verified: {}\n", clean(error)));
         }
-        if disk.backups.len() > 1 {
+        let sliced = disk.backups.iter().any(|it| it.slice.is_some());
+        if disk.backups.len() > 1 && !sliced {
             let whole = disk.backups.iter().filter(|it| it.verdict == VerifyVerdict::Whole).count();
             text.push_str(&format!("disk {name}: {whole} of {} backups are whole\n", disk.backups.len()));
         }
@@ -41,6 +49,7 @@ fn one(backup: &VerifiedBackup) -> String {
             plural(backup.rows, "row", "rows"),
             size(backup.raw_bytes),
         ),
+        VerifyVerdict::Sampled => format!("{key} {}", backup.slice.as_ref().map_or(String::new(), sampled)),
         VerifyVerdict::Damaged => {
             let since = backup.recorded.as_ref().map_or(String::new(), |proof| format!(" since {:.0}", proof.at));
             format!("{key} is DAMAGED{since}: {error}")
@@ -65,6 +74,25 @@ fn one(backup: &VerifiedBackup) -> String {
     }
 }
 
+/// What was read of a backup, and where the reading stands.
+fn sampled(slice: &SliceReport) -> String {
+    let stands = match (slice.by_day, slice.covered, slice.next >= slice.pieces) {
+        (true, ..) => "the part of this day, since nothing is noted on this disk".to_owned(),
+        (false, Some(_), true) => "with that, every piece was read, in slices".to_owned(),
+        (false, Some(covered), false) => format!("all pieces were read by {covered:.0}, in slices"),
+        (false, None, _) => "the next slice goes on there".to_owned(),
+    };
+    format!(
+        "was SAMPLED ({}): {} of {} were read, pieces {} to {} of {}, and are as written; {stands}",
+        clean(&slice.share),
+        size(slice.bytes),
+        size(slice.of_bytes),
+        count(slice.next.min(slice.first + 1)),
+        count(slice.next),
+        count(slice.pieces),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use nightvault_core::report::{DiskVerify, ProofReport};
@@ -83,8 +111,10 @@ mod tests {
             entries: 14,
             tables: 12,
             rows: 1_234_567,
+            not_recounted: Vec::new(),
             raw_bytes: 3 << 30,
             bytes_read: 701 << 20,
+            slice: None,
             duration_ms: 61_000,
             recorded: Some(ProofReport { whole: true, at }),
             not_recorded: None,
@@ -105,6 +135,24 @@ mod tests {
             ..readable.clone()
         };
         let untold = VerifiedBackup { not_recorded: Some("no tags".into()), recorded: None, ..whole.clone() };
+        let slice = SliceReport {
+            share: "5 %".into(),
+            first: 20,
+            next: 40,
+            pieces: 400,
+            bytes: 5 << 20,
+            of_bytes: 100 << 20,
+            begun: Some(at),
+            covered: None,
+            by_day: false,
+        };
+        let sampled = VerifiedBackup {
+            verdict: VerifyVerdict::Sampled,
+            slice: Some(slice),
+            recorded: None,
+            not_recounted: vec!["a\u{7}".into()],
+            ..whole.clone()
+        };
         let report = VerifyReport {
             name: "clinic".into(),
             now: at,
@@ -115,6 +163,7 @@ mod tests {
                     backups: vec![whole, damaged, wrong, unread, untold, readable, cut],
                     error: None,
                 },
+                DiskVerify { disk: "tape".into(), backups: vec![sampled], error: None },
                 DiskVerify { disk: "nas".into(), backups: vec![], error: Some("not mounted".into()) },
             ],
             duration_ms: 1,
@@ -133,6 +182,9 @@ mod tests {
             "is readable, but SUSPICIOUS: ",
             "  warning: \"x\\u{7}.sql\": it is empty\n",
             "disk s3: 2 of 7 backups are whole\n",
+            "disk tape: clinic/2024-01-15-02-00-00.zip was SAMPLED (5 %): 5.0 MiB of 100.0 MiB were read, pieces 21 to 40 of \
+             400, and are as written; the next slice goes on there\n",
+            "  rows not counted anew, since no text holds them (SQLite): a\\u{7}\n",
             "disk nas: nothing was verified: not mounted\n",
             "\nwarning: not recorded\\n\n",
         ] {

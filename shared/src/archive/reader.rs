@@ -28,7 +28,7 @@ use crate::{Class, Error, Result};
 
 use blocks::{Access, Blocks};
 pub(crate) use open::{Opened, zip_error};
-pub(crate) use ranged::{Archive, EntryReader};
+pub(crate) use ranged::{Archive, EntryReader, Reached};
 
 /// What the end of an archive tells.
 #[derive(Debug, Clone)]

@@ -14,9 +14,9 @@ use crate::source::hex;
 use crate::store::{Object, Store};
 
 /// The name of the note.
-const NOTE: &str = "verified";
+pub(super) const NOTE: &str = "verified";
 /// Notes that are read at the same time.
-const READS_IN_FLIGHT: usize = 16;
+pub(super) const READS_IN_FLIGHT: usize = 16;
 
 /// What a whole reading found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn encode(proof: Proof, object: &Object) -> String {
     format!("{word} {:.0} {}", proof.at, version(object))
 }
 
-fn decode(text: &str, object: &Object) -> Option<Proof> {
+pub(super) fn decode(text: &str, object: &Object) -> Option<Proof> {
     let mut words = text.split(' ');
     let verdict = match words.next()? {
         "whole" => Verdict::Whole,
@@ -93,7 +93,7 @@ fn decode(text: &str, object: &Object) -> Option<Proof> {
 }
 
 /// What tells this version of the object from every other, in letters that a note can have.
-fn version(object: &Object) -> String {
+pub(super) fn version(object: &Object) -> String {
     let Object { key, size, etag, .. } = object;
     let text = format!("{key}\n{size}\n{}", etag.as_deref().unwrap_or_default());
     hex(&Sha256::digest(text.as_bytes())[..8])

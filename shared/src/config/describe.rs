@@ -58,7 +58,9 @@ pub fn describe(config: &Config) -> Value {
         "health": {
             "max_age_days": config.health.max_age_days,
             "max_storage_mb": config.health.max_storage_mb,
+            "max_drill_age_days": config.health.max_drill_age_days,
         },
+        "monitor_sample": config.monitor_sample.map(|share| share.to_string()),
         "notifications": {
             "mail_to": notifications.mail_to,
             "mail_from": notifications.mail_from,

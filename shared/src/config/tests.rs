@@ -40,7 +40,8 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(config.upload, UploadLimits { parts_in_flight: 4, first_part_bytes: 8 << 20 });
     assert_eq!(config.dump_limits, DumpLimits::default());
     assert_eq!(config.retention, Policy::default());
-    assert_eq!(config.health, HealthLimits { max_age_days: 1, max_storage_mb: Some(10_240) });
+    assert_eq!(config.health, HealthLimits { max_age_days: 1, max_storage_mb: Some(10_240), max_drill_age_days: None });
+    assert_eq!(config.monitor_sample.map(|share| share.to_string()), Some("5 %".to_owned()));
     assert_eq!(config.timezone, jiff::tz::TimeZone::UTC);
     assert!(config.verify.is_none() && config.archive_password.is_none() && config.databases.is_empty());
     assert!(config.workers >= 1);
@@ -106,6 +107,8 @@ fn wrong_values_are_named_one_by_one() {
         ("BACKUP_KEEP_ALL_DAYS", "7.5", "no whole number"),
         ("BACKUP_MAX_AGE_DAYS", "0", "not between 1 and 3650"),
         ("BACKUP_MAX_STORAGE_MB", "0", "not between"),
+        ("BACKUP_MAX_DRILL_AGE_DAYS", "0", "not between 1 and 3650"),
+        ("BACKUP_MONITOR_SAMPLE", "120%", "is no share"),
         ("BACKUP_DELETE_OLDEST_OVER_MB", "0", "not between"),
         ("BACKUP_COMPRESSION_LEVEL", "10", "not between 1 and 9"),
         ("BACKUP_FILES_EXCLUDE", "a[", "glob"),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
+use super::share::Share;
 use crate::retention::Policy;
 use crate::secret::{Secret, SecretRef};
 use crate::source::DumpLimits;
@@ -54,6 +55,8 @@ pub struct Config {
     pub retention: Policy,
     /// The limits of health.
     pub health: HealthLimits,
+    /// `BACKUP_MONITOR_SAMPLE`: how much of a backup monitor reads every day; `None` = nothing.
+    pub monitor_sample: Option<Share>,
     /// Who is told what.
     pub notifications: NotificationConfig,
     /// Region and endpoint for the AWS services other than the S3 disks.
@@ -256,6 +259,8 @@ pub struct HealthLimits {
     pub max_age_days: u32,
     /// `BACKUP_MAX_STORAGE_MB`: all backups together, in MiB; `None` = no limit.
     pub max_storage_mb: Option<u64>,
+    /// `BACKUP_MAX_DRILL_AGE_DAYS`: the last proven restore may be this old; `None` = it is told, and no finding.
+    pub max_drill_age_days: Option<u32>,
 }
 
 /// A way to reach people.

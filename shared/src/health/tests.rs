@@ -36,10 +36,11 @@ fn healthy() -> DiskFacts {
         newest_tail,
         previous_tail,
         trail: Some(Ok(trail_of(12))),
+        samples: Vec::new(),
     }
 }
 
-const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1) };
+const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Some(1), max_drill_age_days: None };
 
 /// The checks that did not pass, with their status.
 fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {

@@ -1,5 +1,7 @@
 //! The monitor recipe: gather facts of every disk, check them all, tell.
 
+mod samples;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -121,6 +123,7 @@ async fn gather(
         newest_tail: None,
         previous_tail: None,
         trail: None,
+        samples: Vec::new(),
     };
     let listing = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
     let catalog = match context.unless_stopped(listing).await {
@@ -148,6 +151,9 @@ async fn gather(
     let place = Place::new(&config.name);
     let read = health::TrailFacts::read(&**store, &place, newest.map(|object| object.key.as_str()));
     facts.trail = Some(context.unless_stopped(read).await.map_err(|error| error.chain()));
+    if let Ok(password) = password {
+        facts.samples = samples::read(environment, store, &catalog, newest, password, context).await;
+    }
     facts
 }
 

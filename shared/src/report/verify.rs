@@ -12,8 +12,8 @@ pub struct VerifyReport {
     pub name: String,
     /// When the verification began, UTC.
     pub now: Timestamp,
-    /// True: every backup that was asked for was read whole, and every byte is what was written. An archive of another
-    /// program, of which nobody can tell that, makes it false without being a failure.
+    /// True: every backup that was asked for was read whole, and every byte is what was written. Never true of slices. An
+    /// archive of another program, of which nobody can tell that, makes it false without being a failure.
     pub whole: bool,
     /// One per disk.
     pub disks: Vec<DiskVerify>,
@@ -52,12 +52,18 @@ pub struct VerifiedBackup {
     pub entries: u64,
     /// Tables whose sections of the dumps matched their digests.
     pub tables: u64,
-    /// Rows of these tables, as the manifest counts them.
+    /// Rows of these tables, counted anew in the dumps' own text and compared with the manifest.
     pub rows: u64,
+    /// Databases whose rows are those that the manifest counts: SQLite files, in which no text holds them.
+    #[serde(default)]
+    pub not_recounted: Vec<String>,
     /// Bytes of the entries' contents.
     pub raw_bytes: u64,
     /// Bytes that were fetched from the store.
     pub bytes_read: u64,
+    /// Which part of it was read, where that was asked for; `None` = all.
+    #[serde(default)]
+    pub slice: Option<SliceReport>,
     /// Milliseconds.
     pub duration_ms: u64,
     /// What stands noted beside the backup now; `None` = nothing was noted.
@@ -75,7 +81,9 @@ pub struct VerifiedBackup {
 pub enum VerifyVerdict {
     /// Every byte was read, and is what was written.
     Whole,
-    /// At least one is not.
+    /// Every piece of the slice is what was written; of the rest nothing is known.
+    Sampled,
+    /// At least one byte is not what was written.
     Damaged,
     /// Another program's archive, as whole as one without a manifest can tell: every entry opens and matches its code or
     /// CRC, and dumps end as dumps do. Entries that are missing or exchanged, and missing rows, show nowhere.
@@ -86,4 +94,28 @@ pub enum VerifyVerdict {
     WrongPassword,
     /// It could not be read to its end; nothing is known.
     NotRead,
+}
+
+/// A part of a backup that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceReport {
+    /// How much was asked for.
+    pub share: String,
+    /// The number of the first piece that was read.
+    pub first: u64,
+    /// The number of the piece behind the last that was read and matched its digest.
+    pub next: u64,
+    /// How many pieces the backup has.
+    pub pieces: u64,
+    /// Stored bytes of the pieces that were read.
+    pub bytes: u64,
+    /// Stored bytes of all its pieces.
+    pub of_bytes: u64,
+    /// When the first slice of this round was read; `None` = nobody knows, since nothing is noted.
+    pub begun: Option<Timestamp>,
+    /// When slices had last covered every piece. That is less than a whole reading: authentication codes of entries and
+    /// the zip around them are not checked.
+    pub covered: Option<Timestamp>,
+    /// True: nothing is noted beside the backup, so the day says where the slice starts.
+    pub by_day: bool,
 }

@@ -120,6 +120,7 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
     let abort = vec![call("s3:AbortMultipartUpload", ARCHIVE)];
     let reads = vec![call("s3:GetObject", ARCHIVE)];
     let notes = vec![call("s3:GetObjectTagging", ARCHIVE)];
+    let tags = vec![call("s3:PutObjectTagging", ARCHIVE)];
     let deletes = vec![call("s3:DeleteObject", ARCHIVE), call("s3:ListBucketMultipartUploads", VAULT)];
     let password = vec![call("secretsmanager:GetSecretValue", PASSWORD), decrypt(KEY, PASSWORD)];
     let database = vec![call("secretsmanager:GetSecretValue", DATABASE)];
@@ -132,6 +133,7 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         (abort, &["BackupRole", "CleanupRole"]),
         (reads, &["BackupRole", "MonitorRole"]),
         (notes, &["CleanupRole", "MonitorRole"]),
+        (tags, &["MonitorRole"]),
         (deletes, &["CleanupRole"]),
         (password, &["BackupRole", "MonitorRole"]),
         (database, &["BackupRole"]),
@@ -181,6 +183,7 @@ fn of_nobody() -> Vec<Call> {
     for action in [
         "s3:GetObject",
         "s3:GetObjectTagging",
+        "s3:PutObjectTagging",
         "s3:PutObject",
         "s3:DeleteObject",
         "s3:AbortMultipartUpload",

@@ -7,6 +7,8 @@
 //! [`Archive::authenticate`] asks the other question: is *all* of this entry whole? It reads the stored bytes once and
 //! computes the entry's authentication code, without decompressing, so that it costs little more than the transfer.
 
+mod slice;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
+
+pub(crate) use slice::Reached;
 
 use super::blocks::{Access, Blocks};
 use super::check::{DESCRIPTOR_FIELDS, LOCAL_FIELDS, compare};

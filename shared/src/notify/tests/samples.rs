@@ -119,6 +119,7 @@ pub(super) fn monitor_report(name: &str, healthy: bool) -> MonitorReport {
         newest_percent: None,
         limit_bytes: None,
         audit_head: None,
+        samples: Vec::new(),
         findings,
     };
     MonitorReport {
