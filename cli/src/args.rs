@@ -9,7 +9,9 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use nightvault_core::catalog::Selector;
 use nightvault_core::config::{self, DatabaseTls, Share};
-use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, Wanted};
+use nightvault_core::operation::{
+    DrillPlace, DrillRequest, Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, Wanted,
+};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
 
@@ -93,6 +95,13 @@ pub(crate) enum Command {
     /// Nothing is executed before every byte of the dump was authenticated. Files lie hidden beside their place until all of
     /// them are whole; with a database they get their names when it is restored, so that a failure leaves neither.
     Restore(Restore),
+    /// Prove that a backup comes back: restore it into a scratch database, compare, drop it.
+    ///
+    /// The scratch database is made under a name of its own (`nightvault_drill_…`) on the server of --to, or on one that is
+    /// started from binaries that are installed here; SQLite needs neither. It is dumped again, and rows, text and the number of
+    /// objects are compared with the backup's manifest. Whatever happens, what was made is removed. `monitor` tells the last
+    /// proven restore. Ends with 3 when the restored database is not what the manifest says.
+    Drill(Drill),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
     /// Show or check the audit trail: one record per operation, each with the digest of the one before.
@@ -248,6 +257,28 @@ pub(crate) struct Restore {
     dry_run: bool,
 }
 
+#[derive(Group)]
+pub(crate) struct Drill {
+    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    #[arg(default_value = "latest")]
+    backup: String,
+    /// Only on these disks; may be given several times [default: the first disk that has it].
+    #[arg(long = "disk", value_name = "NAME")]
+    disks: Vec<String>,
+    /// Only this database of the backup [default: every one that the place can take].
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// The server on which scratch databases are made, by a user that may create them: postgres://user@host/postgres.
+    #[arg(long, value_name = "URL", conflicts_with = "own_server")]
+    to: Option<String>,
+    /// The variable that holds the password of --to, in any characters.
+    #[arg(long, value_name = "VARIABLE", requires = "to")]
+    to_password_env: Option<String>,
+    /// Start a PostgreSQL or MariaDB from binaries that are installed here, and remove it afterwards.
+    #[arg(long)]
+    own_server: bool,
+}
+
 #[derive(Debug, Group)]
 pub(crate) struct Monitor {
     /// Only these disks; may be given several times.
@@ -357,15 +388,44 @@ impl std::fmt::Debug for Restore {
     }
 }
 
+/// The password of `--to`.
+fn password_of(variable: Option<&str>, lookup: config::Lookup<'_>) -> Result<Option<Secret>> {
+    let Some(name) = variable else { return Ok(None) };
+    let value = lookup(name).ok_or_else(|| {
+        Error::configuration(format!("the variable {name:?}, which --to-password-env names, is not set"))
+    })?;
+    Ok(Some(Secret::new(value)))
+}
+
+/// Without the address, in which a password may stand.
+impl std::fmt::Debug for Drill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drill").field("backup", &self.backup).finish_non_exhaustive()
+    }
+}
+
+impl Drill {
+    /// What is asked for; `lookup` gives the variables.
+    pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<DrillRequest> {
+        let place = match &self.to {
+            Some(url) => {
+                let password = password_of(self.to_password_env.as_deref(), lookup)?;
+                DrillPlace::Server(config::parse_database_url("--to", url, tls, password)?)
+            }
+            None if self.own_server => {
+                DrillPlace::Own(std::env::split_paths(&lookup("PATH").unwrap_or_default()).collect())
+            }
+            None => DrillPlace::Files,
+        };
+        let of = Wanted { backup: self.backup.as_str().into(), disks: self.disks.clone() };
+        Ok(DrillRequest { of, database: self.database.clone(), place })
+    }
+}
+
 impl Restore {
     /// What is asked for; `lookup` gives the variables.
     pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<RestoreRequest> {
-        let password = match &self.to_password_env {
-            None => None,
-            Some(name) => Some(Secret::new(lookup(name).ok_or_else(|| {
-                Error::configuration(format!("the variable {name:?}, which --to-password-env names, is not set"))
-            })?)),
-        };
+        let password = password_of(self.to_password_env.as_deref(), lookup)?;
         Ok(RestoreRequest {
             of: self.which.wanted(),
             to: match &self.to {
@@ -492,6 +552,8 @@ mod tests {
             "nightvault verify latest --all",
             "nightvault verify --sample 0%",
             "nightvault verify --sample 101%",
+            "nightvault drill --own-server --to postgres://u@h/d",
+            "nightvault drill --to-password-env X",
             "nightvault show",
             "nightvault extract latest",
             "nightvault extract --to out",

@@ -63,6 +63,13 @@ impl Door<'_> {
                 let done = operation::restore(&environment, &request, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::restore::text, |_| None)
             }
+            Command::Drill(wanted) => {
+                let environment = self.environment(config::load).await?;
+                let variables = Variables::read()?;
+                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let done = operation::drill(&environment, &request, &context);
+                self.report(self.progress.watch(&context.progress, done).await, output::drill::text, |_| None)
+            }
             Command::Verify(verify) => {
                 let environment = self.environment(config::load).await?;
                 let selector = verify.selector();

@@ -6,6 +6,7 @@
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cleanup;
+pub(crate) mod drill;
 pub(crate) mod extract;
 pub(crate) mod human;
 pub(crate) mod list;

@@ -10,12 +10,14 @@
 //! stands for the earlier moment; a local time that was skipped in spring stands for the time one hour later
 //! (`compatible`, RFC 5545). Changing the zone re-dates the backups that are there by the difference; their keys stay.
 
+mod drills;
 mod proof;
 mod selector;
 mod slices;
 #[cfg(test)]
 mod tests;
 
+pub use drills::{Drilled, record_drill};
 pub use proof::{Proof, Verdict, proof, proofs, record};
 pub use selector::Selector;
 pub use slices::{Noted, Slices, noted, record_slices};

@@ -6,6 +6,7 @@
 //!
 //! The newest backup is the newest that is not dated in the future: a wrong clock must not make a disk look fresh.
 
+mod drill;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -21,7 +22,7 @@ use crate::archive::reader::Tail;
 use crate::catalog::Verdict;
 use crate::config::HealthLimits;
 use crate::error::Class;
-use crate::report::{DiskHealth, FindingReport, VerifiedBackup};
+use crate::report::{DiskHealth, FindingReport, ProvenRestore, VerifiedBackup};
 use crate::retention::Candidate;
 
 /// How many backups before the newest its size is compared with, at most; at least three are needed.
@@ -49,6 +50,8 @@ pub struct DiskFacts {
     pub trail: Option<Result<TrailFacts, String>>,
     /// The parts of backups that were read for these facts.
     pub samples: Vec<VerifiedBackup>,
+    /// The last restore that was proven; else why that could not be read.
+    pub last_drill: Result<Option<ProvenRestore>, String>,
 }
 
 /// What the authenticated end of an archive says.
@@ -145,7 +148,7 @@ pub fn previous(backups: &[Candidate], now: Timestamp) -> Option<&Candidate> {
 
 /// Makes every check of one disk.
 pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Finding> {
-    let checks: [(&'static str, Status, Check); 11] = [
+    let checks: [(&'static str, Status, Check); 12] = [
         ("reachable", Status::Unhealthy, reachable),
         ("present", Status::Unhealthy, present),
         ("max_age", Status::Unhealthy, max_age),
@@ -153,6 +156,7 @@ pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Fi
         ("readable", Status::Unhealthy, readable),
         ("complete", Status::Unhealthy, complete),
         ("verified", Status::Unhealthy, verified::check),
+        ("drill", Status::Unhealthy, drill::check),
         ("size", Status::Warning, size),
         ("future", Status::Warning, future),
         ("foreign", Status::Warning, foreign),
@@ -181,6 +185,7 @@ pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> 
         limit_bytes: limits.max_storage_mb.map(|mb| mb.saturating_mul(1 << 20)),
         audit_head: facts.trail.as_ref().and_then(|trail| trail.as_ref().ok()?.head.clone()),
         samples: facts.samples.clone(),
+        last_drill: facts.last_drill.clone().ok().flatten(),
         findings: findings.into_iter().map(FindingReport::from).collect(),
     }
 }

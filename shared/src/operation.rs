@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod cleanup;
+mod drill;
 mod end;
 mod extract;
 mod find;
@@ -18,6 +19,7 @@ mod verify;
 pub use audit::{AuditRequest, audit};
 pub use backup::backup;
 pub use cleanup::cleanup;
+pub use drill::{DrillPlace, DrillRequest, drill};
 pub use extract::{Extraction, extract};
 pub use find::Wanted;
 pub use list::list;

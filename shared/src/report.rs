@@ -4,6 +4,7 @@
 //! was published keeps its name.
 
 mod audit;
+mod drill;
 mod extract;
 mod restore;
 mod show;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use audit::{AuditReport, DiskTrail};
+pub use drill::{DrillReport, DrillResult, DrilledDatabase, ProvenRestore};
 pub use extract::{ExtractReport, LeftOut};
 pub use show::{ForeignLine, ShowReport};
 pub use verify::{DiskVerify, SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
@@ -218,6 +220,9 @@ pub struct DiskHealth {
     /// The parts of backups that were read for this report.
     #[serde(default)]
     pub samples: Vec<VerifiedBackup>,
+    /// The last restore that was proven, whatever disk the drill read; `None` = there was none, or it cannot be read.
+    #[serde(default)]
+    pub last_drill: Option<ProvenRestore>,
     /// One per check that was made, passed or not.
     pub findings: Vec<FindingReport>,
 }

@@ -8,6 +8,7 @@ mod audit;
 mod demo;
 mod deploy;
 mod documents;
+mod drill;
 mod extract;
 mod failures;
 mod files;

@@ -48,6 +48,7 @@ fn report() -> MonitorReport {
             limit_bytes: None,
             audit_head: None,
             samples: Vec::new(),
+            last_drill: None,
             findings: vec![finding("unhealthy", "the newest backup is <b>49</b> h old & counting 病院")],
         }],
         duration_ms: 12,

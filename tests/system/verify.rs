@@ -366,6 +366,66 @@ fn notes_that_cannot_be_read_stop_the_cleanup_and_not_the_verification() {
     nightvault.ok(&["cleanup", "--dry-run"]);
 }
 
+#[test]
+fn slices_go_on_where_the_last_one_ended_until_every_piece_was_read() {
+    let nightvault = installation();
+    fs::write(nightvault.folder().join("docs/scan.bin"), noise()).expect("a large file");
+    back_up(&nightvault, DAYS[0]);
+    let mut expected = 0;
+    for round in 0..2 {
+        let mut covered = Value::Null;
+        for slice in 0..3 {
+            let report = nightvault.ok(&["verify", "--sample", "34%"]);
+            assert_eq!(report["whole"], false, "a slice is not the whole");
+            let backup = first(&report);
+            assert_eq!((&backup["verdict"], &backup["recorded"]), (&json!("sampled"), &Value::Null));
+            let read = &backup["slice"];
+            assert_eq!(read["first"], expected, "round {round}, slice {slice}: {read}");
+            let (next, pieces) = (read["next"].as_u64().expect("a number"), read["pieces"].as_u64());
+            assert!(backup["bytes_read"].as_u64() > read["bytes"].as_u64(), "{backup}");
+            expected = if Some(next) == pieces { 0 } else { next };
+            covered = read["covered"].clone();
+            if expected == 0 {
+                break;
+            }
+        }
+        assert_eq!(expected, 0, "every piece was read");
+        assert!(covered.is_string());
+    }
+    assert_eq!(proof(&nightvault, DAYS[0]), Value::Null, "slices are no proof of the whole");
+    assert!(nightvault.run(&["verify", "--sample", "100%"]).stdout.contains("every piece was read, in slices"));
+}
+
+#[test]
+fn what_a_slice_finds_damaged_is_noted_and_makes_monitor_unhealthy_until_it_is_gone() {
+    let mut nightvault = installation();
+    nightvault.set("BACKUP_MAX_AGE_DAYS", "3650");
+    let archives = [DAYS[0], DAYS[1]].map(|day| back_up(&nightvault, day));
+    let report = nightvault.ok(&["monitor", "--no-notify"]);
+    let samples = report["disks"][0]["samples"].as_array().expect("samples").clone();
+    let keys: Vec<&Value> = samples.iter().map(|sample| &sample["key"]).collect();
+    assert_eq!(keys, [&json!(key(DAYS[1])), &json!(key(DAYS[0]))], "the newest, and the one not read for the longest");
+    assert!(samples.iter().all(|sample| sample["verdict"] == "sampled"), "{samples:?}");
+    nightvault.set("BACKUP_MONITOR_SAMPLE", "0");
+    assert_eq!(nightvault.ok(&["monitor", "--no-notify"])["disks"][0]["samples"], json!([]));
+
+    // A bit of the older one's dump: its first piece.
+    flip(&archives[0], 400);
+    nightvault.set("BACKUP_MONITOR_SAMPLE", "100%");
+    let said = nightvault.fails(1, &["monitor", "--no-notify"]);
+    assert!(said.stdout.contains(&format!("{} is damaged: ", key(DAYS[0]))), "{said:?}");
+    assert_eq!(proof(&nightvault, DAYS[0])["whole"], false);
+    nightvault.set("BACKUP_MONITOR_SAMPLE", "0");
+    let said = nightvault.fails(1, &["monitor", "--no-notify"]);
+    assert!(said.stdout.contains("is known to be damaged since 20"), "{said:?}");
+    fs::remove_file(&archives[0]).expect("the damaged one");
+    nightvault.ok(&["monitor", "--no-notify"]);
+
+    flip(&archives[1], 400);
+    let said = nightvault.fails(3, &["verify", "--sample", "1%"]);
+    assert!(said.stdout.contains("is DAMAGED since 20"), "{said:?}");
+}
+
 /// Points the installation to a bucket.
 fn use_bucket(nightvault: &mut Nightvault, bucket: &s3::Bucket) {
     nightvault
@@ -388,6 +448,9 @@ async fn a_store_without_tags_is_told_and_verifies_all_the_same() {
     assert_eq!((&backup["verdict"], &backup["recorded"]), (&json!("whole"), &Value::Null));
     assert!(backup["not_recorded"].as_str().expect("a reason").contains("no place for notes"), "{backup}");
     assert!(nightvault.run(&["verify"]).stdout.contains("not noted beside the backup"));
+    let slice = first(&nightvault.ok(&["verify", "--sample", "50%"]))["slice"].clone();
+    assert_eq!((&slice["by_day"], &slice["covered"]), (&json!(true), &Value::Null), "{slice}");
+    assert!(nightvault.run(&["verify", "--sample", "50%"]).stdout.contains("the part of this day"));
     assert_eq!(proof(&nightvault, DAYS[0]), Value::Null);
     nightvault.ok(&["cleanup", "--dry-run"]);
     nightvault.ok(&["extract", "latest", "--to", "out"]);

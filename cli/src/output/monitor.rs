@@ -59,6 +59,7 @@ mod tests {
                 limit_bytes: None,
                 audit_head: None,
                 samples: Vec::new(),
+                last_drill: None,
                 findings: vec![finding("reachable", "ok", "answers"), finding("max_age", "unhealthy", "2 days\nold")],
             }],
             duration_ms: 5,

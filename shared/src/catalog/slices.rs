@@ -6,6 +6,7 @@
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
+use super::drills::{self, Drilled};
 use super::proof::{self, Proof, READS_IN_FLIGHT, version};
 use super::{Backup, whole_seconds};
 use crate::Result;
@@ -36,6 +37,8 @@ pub struct Noted {
     pub proof: Option<Proof>,
     /// How far it was read in slices.
     pub slices: Option<Slices>,
+    /// What its last drill found.
+    pub drill: Option<Drilled>,
 }
 
 /// What is noted beside each of `backups`, in their order; `None`: the store has no place for notes.
@@ -52,6 +55,7 @@ async fn noted_one(store: &dyn Store, object: &Object) -> Result<Option<Noted>> 
     Ok(store.notes(&object.key).await?.map(|notes| Noted {
         proof: notes.get(proof::NOTE).and_then(|text| proof::decode(text, object)),
         slices: notes.get(NOTE).and_then(|text| decode(text, object)),
+        drill: notes.get(drills::NOTE).and_then(|text| drills::decode(text, object)),
     }))
 }
 

@@ -37,6 +37,7 @@ fn healthy() -> DiskFacts {
         previous_tail,
         trail: Some(Ok(trail_of(12))),
         samples: Vec::new(),
+        last_drill: Ok(None),
     }
 }
 
@@ -45,7 +46,7 @@ const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Som
 /// The checks that did not pass, with their status.
 fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {
     let findings = check(facts, &LIMITS, now());
-    assert_eq!(findings.len(), 10, "every check is made");
+    assert_eq!(findings.len(), 11, "every check is made");
     findings.into_iter().filter(|finding| finding.status != Status::Ok).map(|f| (f.check, f.status)).collect()
 }
 
@@ -67,6 +68,7 @@ fn a_healthy_disk_passes_every_check_and_says_what_was_found() {
     ok readable: clinic/2026-06-30T02:00:00Z opens with today's password; directory, index and manifest are intact, every entry is encrypted
     ok complete: it holds everything that clinic/2026-06-29T02:00:00Z holds
     ok verified: no backup is known to be damaged; verified whole: 0 of 5
+    ok drill: no restore was ever proven: run `nightvault drill`; no limit is set
     ok size: the newest backup has 100 bytes; the median of the 4 before it is 100
     ok future: no backup is dated in the future
     ok foreign: nothing but backups lies under the name
@@ -370,4 +372,65 @@ fn a_backup_that_is_still_being_read_back_may_have_no_record_yet() {
     // An hour at 10 MiB a second.
     assert_eq!(of(75, 36_000 << 20), Status::Warning);
     assert_eq!(of(76, 36_000 << 20), Status::Unhealthy);
+}
+
+#[test]
+fn a_proven_restore_is_told_and_one_that_is_too_old_or_was_never_made_is_unhealthy_where_a_limit_is_set() {
+    let proven = |days: i64| ProvenRestore {
+        key: "clinic/old".into(),
+        at: now() - (24 * days).hours(),
+        duration_ms: 61_500,
+        raw_bytes: 9,
+    };
+    let status = |last_drill, limit| {
+        let limits = HealthLimits { max_drill_age_days: limit, ..LIMITS };
+        let facts = DiskFacts { last_drill, ..healthy() };
+        let finding = check(&facts, &limits, now()).into_iter().find(|finding| finding.check == "drill").unwrap();
+        (finding.status, finding.message)
+    };
+    let (told, message) = status(Ok(Some(proven(31))), None);
+    assert_eq!(told, Status::Ok);
+    assert_eq!(
+        message,
+        "the last proven restore is 31 days old: clinic/old on 2026-05-30T03:00:00Z, 9 bytes in 61 s; no limit is set"
+    );
+    assert_eq!(status(Ok(Some(proven(31))), Some(31)).0, Status::Ok);
+    assert_eq!(status(Ok(Some(proven(32))), Some(31)).0, Status::Unhealthy);
+    assert_eq!(status(Ok(None), Some(31)).0, Status::Unhealthy);
+    assert_eq!(status(Ok(None), None).0, Status::Ok);
+    assert_eq!(status(Err("denied".into()), None).0, Status::Warning);
+    assert_eq!(status(Err("denied".into()), Some(31)).0, Status::Unhealthy);
+}
+
+#[test]
+fn damage_that_is_noted_or_was_found_by_a_slice_is_unhealthy_and_a_slice_that_was_not_read_a_warning() {
+    let sample = |verdict, error: Option<&str>| crate::report::VerifiedBackup {
+        key: "clinic/x".into(),
+        date: now(),
+        size: 9,
+        verdict,
+        error: error.map(str::to_owned),
+        entries: 0,
+        tables: 0,
+        rows: 0,
+        not_recounted: Vec::new(),
+        raw_bytes: 0,
+        bytes_read: 9,
+        slice: None,
+        duration_ms: 1,
+        recorded: None,
+        not_recorded: None,
+        warnings: Vec::new(),
+    };
+    use crate::report::VerifyVerdict::{Damaged, NotRead};
+    let noted = |facts: &mut DiskFacts| facts.backups[0].verdict = Some(Verdict::Damaged);
+    let mut facts = healthy();
+    noted(&mut facts);
+    let known = format!("1 backup is known to be damaged: {}", facts.backups[0].key);
+    assert_eq!(failing(&facts), [("verified", Status::Unhealthy)]);
+    assert_eq!(message(&facts, "verified"), known);
+    facts.samples = vec![sample(Damaged, Some("piece 1 is gone"))];
+    assert_eq!(message(&facts, "verified"), format!("clinic/x is damaged: piece 1 is gone; {known}"));
+    facts = DiskFacts { samples: vec![sample(NotRead, Some("cut"))], ..healthy() };
+    assert_eq!(failing(&facts), [("verified", Status::Warning)]);
 }

@@ -16,7 +16,9 @@ use crate::audit::{self, NewRecord, Place};
 use crate::environment::Environment;
 use crate::metrics::{self, Measure};
 use crate::operation::{Context, Failed, invocation};
-use crate::report::{BackupReport, BackupStatus, CleanupReport, Delivery, ExtractReport, RestoreReport, VerifyReport};
+use crate::report::{
+    BackupReport, BackupStatus, CleanupReport, Delivery, DrillReport, ExtractReport, RestoreReport, VerifyReport,
+};
 use crate::store::Store;
 use crate::{Class, Error, Result, notify};
 
@@ -265,6 +267,15 @@ impl Report for RestoreReport {
 
     fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
         self.warnings.push(warning);
+        Ok(self)
+    }
+}
+
+impl Report for DrillReport {
+    const OPERATION: &'static str = "drill";
+
+    fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
+        self.not_recorded.push(warning);
         Ok(self)
     }
 }

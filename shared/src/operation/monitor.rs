@@ -1,5 +1,6 @@
 //! The monitor recipe: gather facts of every disk, check them all, tell.
 
+mod drills;
 mod samples;
 
 use std::sync::Arc;
@@ -124,6 +125,7 @@ async fn gather(
         previous_tail: None,
         trail: None,
         samples: Vec::new(),
+        last_drill: Ok(None),
     };
     let listing = catalog::read(&**store, &config.name, &config.filename_prefix, &config.timezone);
     let catalog = match context.unless_stopped(listing).await {
@@ -154,6 +156,7 @@ async fn gather(
     if let Ok(password) = password {
         facts.samples = samples::read(environment, store, &catalog, newest, password, context).await;
     }
+    facts.last_drill = drills::last(&**store, &config.name, &catalog).await.map_err(|error| error.chain());
     facts
 }
 

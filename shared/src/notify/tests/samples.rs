@@ -120,6 +120,7 @@ pub(super) fn monitor_report(name: &str, healthy: bool) -> MonitorReport {
         limit_bytes: None,
         audit_head: None,
         samples: Vec::new(),
+        last_drill: None,
         findings,
     };
     MonitorReport {

@@ -1,0 +1,33 @@
+//! What is noted of a drill beside its backup. The record in the audit trail, which stays when the backup is gone, is
+//! written where every operation ends.
+
+use jiff::Timestamp;
+
+use crate::catalog::{self, Drilled};
+use crate::report::{DrillReport, DrillResult};
+use crate::store::{Object, Store};
+use crate::{Class, Error};
+
+/// Notes the result beside the backup. A drill that was ended by something else than the backup says nothing about it.
+pub(super) async fn beside(
+    store: &dyn Store,
+    object: &Object,
+    report: &mut DrillReport,
+    failure: Option<&Error>,
+    now: Timestamp,
+) {
+    if failure.is_some_and(|error| error.class() != Class::Corrupt) {
+        return;
+    }
+    let drilled = Drilled {
+        proven: report.result == DrillResult::Proven,
+        at: now,
+        duration_ms: report.duration_ms,
+        raw_bytes: report.raw_bytes,
+    };
+    match catalog::record_drill(store, object, drilled).await {
+        Ok(true) => {}
+        Ok(false) => report.not_recorded.push(format!("disk {} has no place for notes (no object tags)", store.disk())),
+        Err(error) => report.not_recorded.push(format!("beside the backup: {}", error.chain())),
+    }
+}
