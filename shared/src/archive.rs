@@ -33,7 +33,7 @@ pub(crate) mod tests;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use reader::{Tail, Verified, extract, read_tail, verify};
+pub use reader::{SqliteRows, Tail, Verified, extract, read_tail, verify};
 pub use writer::ArchiveWriter;
 
 use crate::Result;

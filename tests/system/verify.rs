@@ -410,7 +410,7 @@ fn what_a_slice_finds_damaged_is_noted_and_makes_monitor_unhealthy_until_it_is_g
     assert_eq!(nightvault.ok(&["monitor", "--no-notify"])["disks"][0]["samples"], json!([]));
 
     // A bit of the older one's dump: its first piece.
-    flip(&archives[0], 400);
+    flip(&archives[0], 200);
     nightvault.set("BACKUP_MONITOR_SAMPLE", "100%");
     let said = nightvault.fails(1, &["monitor", "--no-notify"]);
     assert!(said.stdout.contains(&format!("{} is damaged: ", key(DAYS[0]))), "{said:?}");
@@ -421,7 +421,7 @@ fn what_a_slice_finds_damaged_is_noted_and_makes_monitor_unhealthy_until_it_is_g
     fs::remove_file(&archives[0]).expect("the damaged one");
     nightvault.ok(&["monitor", "--no-notify"]);
 
-    flip(&archives[1], 400);
+    flip(&archives[1], 200);
     let said = nightvault.fails(3, &["verify", "--sample", "1%"]);
     assert!(said.stdout.contains("is DAMAGED since 20"), "{said:?}");
 }

@@ -15,10 +15,7 @@ pub(crate) fn text(report: &VerifyReport) -> String {
             }
             if !backup.not_recounted.is_empty() {
                 let names: Vec<String> = backup.not_recounted.iter().map(|name| clean(name)).collect();
-                text.push_str(&format!(
-                    "  rows not counted anew, since no text holds them (SQLite): {}\n",
-                    names.join(", ")
-                ));
+                text.push_str(&format!("  rows not counted anew: {}\n", names.join("; ")));
             }
             if let Some(why) = &backup.not_recorded {
                 text.push_str(&format!("  not noted beside the backup: {}\n", clean(why)));
@@ -184,7 +181,7 @@ mod tests {
             "disk s3: 2 of 7 backups are whole\n",
             "disk tape: clinic/2024-01-15-02-00-00.zip was SAMPLED (5 %): 5.0 MiB of 100.0 MiB were read, pieces 21 to 40 of \
              400, and are as written; the next slice goes on there\n",
-            "  rows not counted anew, since no text holds them (SQLite): a\\u{7}\n",
+            "  rows not counted anew: a\\u{7}\n",
             "disk nas: nothing was verified: not mounted\n",
             "\nwarning: not recorded\\n\n",
         ] {

@@ -54,6 +54,18 @@ pub struct Verified {
     pub raw_bytes: u64,
     /// Bytes of the archive: every one of them was looked at.
     pub bytes: u64,
+    /// SQLite databases whose rows were not counted again, each with the reason.
+    pub not_recounted: Vec<String>,
+}
+
+/// Whether the rows of SQLite files are counted again, for which a file is written to a scratch directory. Rows that
+/// stand in the text of a dump are always counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqliteRows {
+    /// They are those of the manifest.
+    OfTheManifest,
+    /// They are counted in the file.
+    Counted,
 }
 
 /// Reads size, central directory, index and manifest of one backup and checks them against each other.
@@ -68,7 +80,7 @@ pub async fn read_tail(store: Arc<dyn Store>, object: &Object, password: &Secret
 }
 
 /// Reads every byte of one backup and checks it: each authentication code, each SHA-256 of entries, pieces and tables,
-/// and each bit of the zip around them.
+/// the rows of each table, and each bit of the zip around them.
 ///
 /// # Errors
 /// As [`read_tail`]; damage is named with its entry.
@@ -76,13 +88,14 @@ pub async fn verify(
     store: Arc<dyn Store>,
     object: &Object,
     password: &Secret,
+    rows: SqliteRows,
     progress: &Progress,
 ) -> Result<Verified> {
     check_size(&store, object).await?;
     let blocks = Blocks::new(store, object.clone(), Access::Scan);
     let password = password.clone();
     let (sender, mut steps) = mpsc::channel(16);
-    let reading = spawn_blocking(move || scan::verify(Opened::open(blocks, &password)?, &password, &sender));
+    let reading = spawn_blocking(move || scan::verify(Opened::open(blocks, &password)?, &password, rows, &sender));
     while let Some(step) = steps.recv().await {
         match step {
             Step::Entry(name) => progress.set_current(format!("verifying {name}")),

@@ -13,9 +13,10 @@ mod scratch;
 mod stand;
 
 use std::fmt;
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -36,6 +37,8 @@ use crate::report::{DrillReport, DrillResult, DrilledDatabase};
 use crate::source::{DatabaseDump, DumpWriter, EntrySink, hex, mysql, postgres, sqlite};
 use crate::{Class, Error, Result};
 
+/// How long a restore that was interrupted may take to give up by itself.
+const GRACE: Duration = Duration::from_secs(2);
 /// Bytes of a restored file that are read at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -240,7 +243,7 @@ async fn prove(
         table: None,
         dry_run: false,
     };
-    let restored = restore(environment, &request, context).await.map_err(|failed| failed.error)?;
+    let restored = unless_it_hangs(context, restore(environment, &request, context)).await?;
     drilled.restore_ms = elapsed_ms(begun);
     *bytes_read += restored.bytes_read;
     drilled.warnings.extend(restored.warnings);
@@ -266,6 +269,21 @@ async fn prove(
             "the restored database is not what the manifest says: {first}, and {} more differences",
             rest.len()
         ))),
+    }
+}
+
+/// A restore that is to stop gives up by itself, unless its server is in the middle of a long statement. Then it is left:
+/// the scratch database is dropped under it.
+async fn unless_it_hangs<R>(context: &Context, restoring: impl Future<Output = Result<R, Failed<R>>>) -> Result<R> {
+    let hangs = async {
+        let stopped = context.stopped().await;
+        tokio::time::sleep(GRACE).await;
+        stopped
+    };
+    tokio::select! {
+        biased;
+        restored = restoring => restored.map_err(|failed| failed.error),
+        stopped = hangs => Err(stopped),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::archive::reader::SqliteRows;
 use crate::archive::{self, reader};
 use crate::catalog::{self, Backup, Catalog, Selector, Verdict};
 use crate::config::Share;
@@ -176,7 +177,9 @@ async fn read(
 ) -> Result<()> {
     let ours = async {
         match password {
-            Ok(password) => reader::verify(store.clone(), object, password, &context.progress).await,
+            Ok(password) => {
+                reader::verify(store.clone(), object, password, SqliteRows::Counted, &context.progress).await
+            }
             // It may be an archive that needs none.
             Err(error) => Err(Error::corrupt("it was not opened, for want of a password").because(error.chain())),
         }
@@ -187,9 +190,7 @@ async fn read(
             report.entries = verified.entries;
             report.tables = databases.iter().map(|database| database.tables.len() as u64).sum();
             report.rows = databases.iter().fold(0, |sum, database| sum.saturating_add(database.rows));
-            // Rows of a SQLite file stand in no text; their number is the manifest's.
-            let uncounted = databases.iter().filter(|database| database.engine == "SQLite");
-            report.not_recounted = uncounted.map(|database| database.name.clone()).collect();
+            report.not_recounted = verified.not_recounted;
             report.raw_bytes = verified.raw_bytes;
             report.bytes_read = verified.tail.bytes_read;
             Ok(())

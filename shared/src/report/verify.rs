@@ -52,9 +52,9 @@ pub struct VerifiedBackup {
     pub entries: u64,
     /// Tables whose sections of the dumps matched their digests.
     pub tables: u64,
-    /// Rows of these tables, counted anew in the dumps' own text and compared with the manifest.
+    /// Rows of these tables, counted anew (in the dumps' own text, in SQLite files by SQLite) and compared with the manifest.
     pub rows: u64,
-    /// Databases whose rows are those that the manifest counts: SQLite files, in which no text holds them.
+    /// SQLite databases whose rows are those that the manifest counts, each with the reason.
     #[serde(default)]
     pub not_recounted: Vec<String>,
     /// Bytes of the entries' contents.

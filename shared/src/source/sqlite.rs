@@ -21,6 +21,7 @@
 
 mod copy;
 mod inspect;
+mod recount;
 mod scratch;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ use tokio::io::AsyncReadExt;
 use crate::archive::manifest::TableManifest;
 use crate::source::{DatabaseDump, DumpWriter};
 use crate::{Class, Error, Result};
+
+pub(crate) use recount::Recount;
 
 use inspect::Findings;
 use scratch::Scratch;

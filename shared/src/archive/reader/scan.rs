@@ -11,32 +11,55 @@ use crate::archive::container::Record;
 use crate::archive::manifest::{DatabaseManifest, IndexEntry, Piece, TableManifest};
 use crate::secret::Secret;
 use crate::source::hex;
+use crate::source::sqlite::Recount;
 use crate::{Class, Error, Result};
 
 use super::check::{DESCRIPTOR_FIELDS, LOCAL_FIELDS, compare};
 use super::open::{Opened, zip_error};
 use super::rows::RowCounter;
-use super::{Step, Unpacker};
+use super::{SqliteRows, Step, Unpacker};
 
 /// Reads and checks every byte of the archive. `steps` is told how far it is; nobody need listen.
-pub(crate) fn verify(mut archive: Opened, password: &Secret, steps: &mpsc::Sender<Step>) -> Result<Verified> {
+pub(crate) fn verify(
+    mut archive: Opened,
+    password: &Secret,
+    rows: SqliteRows,
+    steps: &mpsc::Sender<Step>,
+) -> Result<Verified> {
     let key = archive.blocks.key().to_owned();
     let mut raw_bytes = 0;
+    let mut not_recounted = Vec::new();
     for number in 0..archive.records.len() {
         drop(steps.blocking_send(Step::Entry(archive.records[number].name.clone())));
         // Index and manifest, the last two, were read whole and authenticated when the archive was opened.
-        if number < archive.index.len() {
+        if let Some(entry) = archive.index.get(number) {
+            let of_sqlite = |it: &&DatabaseManifest| it.entry == entry.name && it.engine == "SQLite";
+            let sqlite = archive.manifest.databases.iter().find(of_sqlite).cloned();
+            let mut recount = match (&sqlite, rows) {
+                (Some(database), SqliteRows::Counted) => Some(Recount::begin(database)),
+                _ => None,
+            };
             let mut count = |piece: &mut Vec<u8>| {
                 drop(steps.blocking_send(Step::Bytes(piece.len() as u64)));
+                if let Some(recount) = &mut recount {
+                    recount.take(piece);
+                }
                 Ok(())
             };
             read_entry(&mut archive, number, password, &mut count).map_err(|e| e.context(&key))?;
+            if let Some(database) = sqlite {
+                let why = match recount {
+                    Some(recount) => recount.finish(&database).map_err(|e| e.context(&key))?,
+                    None => Some("it was not asked for".to_owned()),
+                };
+                not_recounted.extend(why.map(|why| format!("{}: {why}", database.name)));
+            }
         }
         check_headers(&archive, &archive.records[number]).map_err(|e| e.context(&key))?;
         raw_bytes += archive.records[number].raw;
     }
     let entries = archive.records.len() as u64;
-    Ok(Verified { tail: archive.tail(), entries, raw_bytes, bytes: archive.blocks.size() })
+    Ok(Verified { tail: archive.tail(), entries, raw_bytes, bytes: archive.blocks.size(), not_recounted })
 }
 
 /// Reads one entry and hands on each piece once its digest matched.

@@ -18,7 +18,7 @@ const FILE: u32 = 0o100_644;
 
 async fn verified(bytes: &[u8]) -> Result<Verified> {
     let (store, object) = store(bytes);
-    verify(store, &object, &password(), &Progress::default()).await
+    verify(store, &object, &password(), SqliteRows::Counted, &Progress::default()).await
 }
 
 async fn refusal(bytes: &[u8]) -> Error {
@@ -307,7 +307,7 @@ async fn a_store_that_fails_is_not_taken_for_damage() {
     let (inner, object) = store(&bytes);
     for fail in 1.. {
         let failing = Arc::new(Failing { inner: inner.clone(), left: AtomicUsize::new(fail) });
-        match verify(failing, &object, &password(), &Progress::default()).await {
+        match verify(failing, &object, &password(), SqliteRows::Counted, &Progress::default()).await {
             Ok(_) => {
                 assert!(fail > 5, "18 MiB are more than five reads");
                 break;

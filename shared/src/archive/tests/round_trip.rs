@@ -63,7 +63,7 @@ async fn what_was_written_is_read_back_by_all_three_readers() {
         assert_eq!(tail.manifest, summary.manifest);
         assert_eq!((tail.entries, tail.encrypted), (summary.entries, true));
         let progress = Progress::default();
-        let verified = verify(store.clone(), &object, &password(), &progress).await.unwrap();
+        let verified = verify(store.clone(), &object, &password(), SqliteRows::Counted, &progress).await.unwrap();
         assert_eq!((verified.entries, verified.bytes), (summary.entries, summary.bytes));
         assert_eq!(verified.raw_bytes, unzipped.iter().map(|(_, _, contents)| contents.len() as u64).sum::<u64>());
         for given in entries.iter().filter(|given| !given.name.ends_with('/')) {
@@ -78,7 +78,10 @@ async fn what_was_written_is_read_back_by_all_three_readers() {
 async fn an_archive_of_nothing_is_an_archive() {
     let (bytes, summary) = archive(&[], OPTIONS).await;
     let (store, object) = store(&bytes);
-    assert_eq!(verify(store, &object, &password(), &Progress::default()).await.unwrap().entries, 2);
+    assert_eq!(
+        verify(store, &object, &password(), SqliteRows::Counted, &Progress::default()).await.unwrap().entries,
+        2
+    );
     assert_eq!(summary.manifest.index.entries, 0);
 }
 
@@ -109,7 +112,7 @@ proptest! {
                 assert!(given.slices.concat() == contents, "{name}");
             }
             let (store, object) = store(&bytes);
-            verify(store, &object, &password(), &Progress::default()).await.unwrap();
+            verify(store, &object, &password(), SqliteRows::Counted, &Progress::default()).await.unwrap();
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::archive::manifest::DatabaseManifest;
 use crate::config::{DatabaseConfig, ServerDatabase};
-use crate::source::mysql::quoting::identifier;
+use crate::source::mysql::quoting::{identifier, literal as text};
 use crate::source::mysql::session::Session as MySql;
 use crate::source::postgres::quote::{ident, literal};
 use crate::source::postgres::session::Session as Postgres;
@@ -75,6 +75,14 @@ impl Scratch {
             }
             DatabaseConfig::Mysql(server) => {
                 let mut session = MySql::open(server, limits).await?;
+                let connected = format!(
+                    "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = {} AND ID <> CONNECTION_ID()",
+                    text(name)
+                );
+                for row in session.all(&connected).await? {
+                    // One that has ended by itself is gone all the same.
+                    drop(session.try_run(format!("KILL {}", row.number(0)?)).await);
+                }
                 session.run(&format!("DROP DATABASE IF EXISTS {}", identifier(name))).await
             }
             DatabaseConfig::Sqlite { .. } => Ok(()),

@@ -157,12 +157,12 @@ fn integrity(
     Ok(())
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What SQLite lacks of the application, when that is why it failed.
-fn missing(error: &rusqlite::Error) -> Option<String> {
+pub(super) fn missing(error: &rusqlite::Error) -> Option<String> {
     let text = match error {
         rusqlite::Error::SqliteFailure(_, Some(text)) => text,
         rusqlite::Error::SqlInputError { msg, .. } => msg,
