@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use nightvault_core::archive::manifest::FORMAT_VERSION;
-use nightvault_core::archive::{extract, read_tail, verify};
+use nightvault_core::archive::{SqliteRows, extract, read_tail, verify};
 use nightvault_core::progress::Progress;
 use nightvault_core::secret::Secret;
 use nightvault_core::store::{Object, Store, Upload};
@@ -84,7 +84,8 @@ async fn archives_of_format_1_are_read_to_the_last_byte() {
         let tail = read_tail(store.clone(), &object, &password).await.unwrap();
         assert_eq!(path.file_stem().unwrap().to_str().unwrap(), tail.manifest.compression);
         assert_eq!((tail.entries, tail.manifest.databases.len(), tail.manifest.files[0].symlinks), (8, 1, 1));
-        let verified = verify(store.clone(), &object, &password, &Progress::default()).await.unwrap();
+        let verified =
+            verify(store.clone(), &object, &password, SqliteRows::OfTheManifest, &Progress::default()).await.unwrap();
         assert_eq!(verified.entries, 8);
         let mut dump = Vec::new();
         extract(store.clone(), &object, &password, "db-dumps/clinic.sql", &mut dump).await.unwrap();
