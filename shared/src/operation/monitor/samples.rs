@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(pick(&noted), Some(3), "the oldest first");
         noted[3].slices = slices(5, None);
         assert_eq!(pick(&noted), Some(3), "until all of it was read");
-        noted[3].slices = slices(0, Some(ago(1)));
+        noted[3].slices = slices(0, Some(ago(0)));
         assert_eq!(pick(&noted), Some(2));
         noted[2].proof = Some(Proof { verdict: Verdict::Whole, at: ago(0) });
         assert_eq!(pick(&noted), Some(1));
