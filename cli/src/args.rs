@@ -2,6 +2,7 @@
 
 mod audit;
 mod drill;
+mod tenants;
 
 use std::path::PathBuf;
 
@@ -10,9 +11,14 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use nightvault_core::catalog::Selector;
 use nightvault_core::config::{self, DatabaseTls, Share};
-use nightvault_core::operation::{Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, Wanted};
+use nightvault_core::operation::{
+    Event, Extraction, FilesRequest, Only, RestoreRequest, TableRequest, TenantRequest, Wanted,
+};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
+
+pub(crate) use tenants::Tenants;
+use tenants::{Asked, OneTenant};
 
 pub(crate) use audit::Audit;
 pub(crate) use drill::Drill;
@@ -90,7 +96,8 @@ pub(crate) enum Command {
     Extract(Extract),
     /// Delete what the retention policy no longer keeps.
     Cleanup(Cleanup),
-    /// Take a database out of a backup into an empty one, or its files into an empty folder, or both.
+    /// Take a database out of a backup into an empty one, its files into an empty folder, or one tenant's rows into the live
+    /// one.
     ///
     /// Nothing is executed before every byte of the dump was authenticated. Files lie hidden beside their place until all of
     /// them are whole; with a database they get their names when it is restored, so that a failure leaves neither.
@@ -102,6 +109,9 @@ pub(crate) enum Command {
     /// objects are compared with the backup's manifest. Whatever happens, what was made is removed. `monitor` tells the last
     /// proven restore. Ends with 3 when the restored database is not what the manifest says.
     Drill(Drill),
+    /// Say what each table is to a tenant, so that one tenant can be restored.
+    #[command(subcommand)]
+    Tenants(Tenants),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
     /// Show or check the audit trail: one record per operation, each with the digest of the one before.
@@ -255,6 +265,8 @@ pub(crate) struct Restore {
     /// Read and check every byte, look at the target, execute nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    tenant: OneTenant,
 }
 
 #[derive(Debug, Group)]
@@ -395,6 +407,18 @@ impl Restore {
             }),
             dry_run: self.dry_run,
         })
+    }
+
+    /// The one tenant that is asked for, where one is.
+    pub(crate) fn tenant(&self, request: &RestoreRequest) -> Result<Option<TenantRequest>> {
+        if !self.tenant.is_asked() {
+            return Ok(None);
+        }
+        let RestoreRequest { of, to, database, dry_run, .. } = request.clone();
+        let to = to.ok_or_else(|| {
+            Error::configuration("--tenant does not say which database is meant").hint("Name the live one with --to.")
+        })?;
+        self.tenant.request(Asked { of, to, database, dry_run }).map(Some)
     }
 }
 

@@ -11,7 +11,7 @@ use nightvault_core::progress::Progress;
 use nightvault_core::{Class, Error, Result};
 use serde::Serialize;
 
-use crate::args::{self, Command};
+use crate::args::{self, Command, Tenants};
 use crate::demo;
 use crate::output::{self, Output};
 use crate::progress::Bar;
@@ -60,6 +60,14 @@ impl Door<'_> {
                 let environment = self.environment(config::load).await?;
                 let variables = Variables::read()?;
                 let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                if let Some(request) = wanted.tenant(&request)? {
+                    let done = operation::tenant(&environment, &request, &context);
+                    return self.report(
+                        self.progress.watch(&context.progress, done).await,
+                        output::tenant::text,
+                        |_| None,
+                    );
+                }
                 let done = operation::restore(&environment, &request, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::restore::text, |_| None)
             }
@@ -69,6 +77,14 @@ impl Door<'_> {
                 let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
                 let done = operation::drill(&environment, &request, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::drill::text, |_| None)
+            }
+            Command::Tenants(Tenants::Plan(wanted)) => {
+                let environment = self.environment(config::load).await?;
+                let variables = Variables::read()?;
+                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let done = operation::tenants_plan(&environment, &request, &context);
+                let done = self.progress.watch(&context.progress, done).await;
+                self.report(done.map_err(Failed::from), output::tenant::plan, |_| None)
             }
             Command::Verify(verify) => {
                 let environment = self.environment(config::load).await?;

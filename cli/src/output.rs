@@ -14,6 +14,7 @@ pub(crate) mod monitor;
 pub(crate) mod restore;
 pub(crate) mod show;
 mod table;
+pub(crate) mod tenant;
 pub(crate) mod verify;
 
 use std::io::{self, IsTerminal, Write};

@@ -27,5 +27,6 @@ pub mod source;
 pub mod store;
 mod target;
 pub mod telemetry;
+mod tenant;
 
 pub use error::{Class, Error, Result};

@@ -14,6 +14,7 @@ mod monitor;
 mod request;
 mod restore;
 mod show;
+mod tenant;
 mod verify;
 
 pub use audit::{AuditRequest, audit};
@@ -27,6 +28,7 @@ pub use monitor::monitor;
 pub use request::{Event, Only};
 pub use restore::{FilesRequest, RestoreRequest, TableRequest, restore};
 pub use show::show;
+pub use tenant::{PlanRequest, TenantRequest, plan as tenants_plan, tenant};
 pub use verify::verify;
 
 use std::future::Future;

@@ -8,6 +8,7 @@ mod drill;
 mod extract;
 mod restore;
 mod show;
+mod tenant;
 mod verify;
 
 pub use restore::{RestoreReport, RestoreStatus, RestoredDatabase, RestoredFiles, RestoredTable};
@@ -19,6 +20,7 @@ pub use audit::{AuditReport, DiskTrail};
 pub use drill::{DrillReport, DrillResult, DrilledDatabase, ProvenRestore};
 pub use extract::{ExtractReport, LeftOut};
 pub use show::{ForeignLine, ShowReport};
+pub use tenant::{ClassedTable, MovedCounter, TenantConflict, TenantReport, TenantStatus, TenantTable, TenantsReport};
 pub use verify::{DiskVerify, SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
 
 use crate::archive::manifest::FileProblem;

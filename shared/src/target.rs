@@ -12,6 +12,7 @@ pub(crate) mod feed;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
+pub(crate) mod tenant;
 
 use std::time::Duration;
 

@@ -24,5 +24,6 @@ mod secrets;
 mod sqlite;
 mod stores;
 mod support;
+mod tenants;
 mod tls;
 mod verify;

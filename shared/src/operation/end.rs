@@ -17,7 +17,8 @@ use crate::environment::Environment;
 use crate::metrics::{self, Measure};
 use crate::operation::{Context, Failed, invocation};
 use crate::report::{
-    BackupReport, BackupStatus, CleanupReport, Delivery, DrillReport, ExtractReport, RestoreReport, VerifyReport,
+    BackupReport, BackupStatus, CleanupReport, Delivery, DrillReport, ExtractReport, RestoreReport, TenantReport,
+    VerifyReport,
 };
 use crate::store::Store;
 use crate::{Class, Error, Result, notify};
@@ -276,6 +277,15 @@ impl Report for DrillReport {
 
     fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
         self.not_recorded.push(warning);
+        Ok(self)
+    }
+}
+
+impl Report for TenantReport {
+    const OPERATION: &'static str = "tenant";
+
+    fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
+        self.warnings.push(warning);
         Ok(self)
     }
 }

@@ -7,7 +7,7 @@
 mod files;
 mod mysql;
 mod postgres;
-mod select;
+pub(super) mod select;
 mod sqlite;
 
 use std::fmt;

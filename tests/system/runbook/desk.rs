@@ -15,7 +15,7 @@ use crate::support::{given, postgres, program};
 
 /// Every block of the runbook that is marked `sh restore=...`; [`Desk::run`] takes no other, and
 /// `every_marked_block_is_run_by_a_test` sees that the document has exactly these.
-pub(crate) const BLOCKS: [&str; 37] = [
+pub(crate) const BLOCKS: [&str; 40] = [
     "bsdtar",
     "check",
     "count-mysql",
@@ -52,6 +52,10 @@ pub(crate) const BLOCKS: [&str; 37] = [
     "sqlite-tenant",
     "swap-postgres",
     "sync",
+    "tenant-export",
+    "tenant-plan",
+    "tenant-restore",
+    "tenants-plan",
     "test",
 ];
 
@@ -156,6 +160,19 @@ impl Desk {
         let output = self.output(name);
         assert!(output.status.success(), "{name} failed: {}\n{}", output.status, program::text(&output));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Puts the `nightvault` command on the desk, configured as that installation is, as the runbook takes it for granted
+    /// where it says so.
+    pub(crate) fn with(&mut self, nightvault: &Nightvault) -> &mut Self {
+        let command = nightvault.command(&[]);
+        for (name, value) in command.get_envs() {
+            if let (Some(name), Some(value)) = (name.to_str(), value.and_then(|value| value.to_str())) {
+                self.variables.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let path = format!("{}:{}", given("TEST_BIN_DIR"), given("PATH"));
+        self.set("PATH", &path)
     }
 
     /// Runs a block, which must fail; returns all that it said.

@@ -101,6 +101,68 @@ async fn one_tenant_comes_back_in_mariadb_and_nobody_else_changes() {
     bucket.remove().await;
 }
 
+/// The same course by Nightvault's own commands.
+fn one_tenant_comes_back_by_nightvault(desk: &mut Desk, ask: &dyn Fn(&str) -> String) {
+    let theirs = told(ask, true);
+    ask(DAMAGE);
+    let others = told(ask, false);
+    assert_ne!(told(ask, true), theirs);
+    let said = desk.set("TENANT", "42").run("tenants-plan");
+    let open: Vec<&str> = said.lines().filter(|line| line.contains("open: ")).collect();
+    assert!(matches!(open.as_slice(), [one] if one.contains("countries")), "{said}");
+
+    // The person decides.
+    let path = desk.path("tenants.json");
+    let mut map: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let tables = map["tables"].as_object_mut().unwrap();
+    let name = tables.keys().find(|name| name.contains("countries")).unwrap().clone();
+    tables[&name] = serde_json::json!({"class": "shared"});
+    std::fs::write(&path, map.to_string()).unwrap();
+    assert!(!desk.run("tenants-plan").contains("open: "));
+
+    assert!(desk.run("tenant-plan").contains("nothing was changed"));
+    assert_eq!(told(ask, false), others);
+    desk.run("tenant-restore");
+    assert_eq!(told(ask, true), theirs);
+    assert_eq!(told(ask, false), others);
+    ask("INSERT INTO patients (tenant_id, name, note) VALUES (42, 'the next one', NULL)");
+    desk.run("tenant-export");
+    let list = std::fs::read_to_string(desk.path("tenant-data/manifest.json")).unwrap();
+    assert!(list.contains("appointments.csv"), "{list}");
+
+    ask(CONFLICT);
+    let (theirs, others) = (told(ask, true), told(ask, false));
+    assert!(desk.fails("tenant-restore").contains("somebody else's row"));
+    assert_eq!((told(ask, true), told(ask, false)), (theirs, others), "a failed restore has changed something");
+}
+
+#[tokio::test]
+async fn nightvault_brings_one_tenant_back_in_postgres() {
+    let bucket = s3::bucket().await;
+    let live = postgres::Scratch::new();
+    live.run_file(&script("tenants.postgres.sql"));
+    let mut nightvault = Nightvault::local("clinic");
+    let key = back_up(&mut nightvault, &bucket, &postgres_url(&live), None);
+    let mut desk = Desk::at(&bucket);
+    desk.with(&nightvault).set("KEY", &key).set("URL", &postgres_url(&live));
+    one_tenant_comes_back_by_nightvault(&mut desk, &|sql| live.psql(sql));
+    bucket.remove().await;
+}
+
+#[tokio::test]
+async fn nightvault_brings_one_tenant_back_in_mariadb() {
+    let bucket = s3::bucket().await;
+    let live = mariadb::Scratch::new("runbook_tenant");
+    let seed = live.client().run(&std::fs::read(script("tenants.mysql.sql")).unwrap());
+    assert!(seed.status.success(), "{}", program::text(&seed));
+    let mut nightvault = Nightvault::local("clinic");
+    let key = back_up(&mut nightvault, &bucket, &mariadb_url(&live), None);
+    let mut desk = Desk::at(&bucket);
+    desk.with(&nightvault).set("KEY", &key).set("URL", &mariadb_url(&live));
+    one_tenant_comes_back_by_nightvault(&mut desk, &|sql| live.run(sql));
+    bucket.remove().await;
+}
+
 #[tokio::test]
 async fn one_tenant_comes_back_in_sqlite_and_nobody_else_changes() {
     let bucket = s3::bucket().await;

@@ -5,7 +5,7 @@ use crate::config::DatabaseConfig;
 use crate::{Error, Result};
 
 /// The database of the backup that is meant, for this kind of target.
-pub(super) fn database<'a>(
+pub(in crate::operation) fn database<'a>(
     manifest: &'a Manifest,
     wanted: Option<&str>,
     to: &DatabaseConfig,

@@ -218,6 +218,12 @@ impl Session {
 /// A row whose values are texts.
 pub(crate) struct Record(PgRow);
 
+impl From<PgRow> for Record {
+    fn from(row: PgRow) -> Self {
+        Self(row)
+    }
+}
+
 impl Record {
     /// A value that may be NULL.
     pub(crate) fn optional(&self, column: &str) -> Result<Option<String>> {

@@ -1,0 +1,154 @@
+//! The tables of a MariaDB database as its catalogue has them.
+
+use std::collections::HashMap;
+
+use crate::source::mysql::quoting::identifier;
+use crate::source::mysql::session::Session;
+use crate::tenant::schema::{Column, Name, Reference, Schema, Table, Unique};
+use crate::{Error, Result};
+
+/// Reads them.
+pub(super) async fn read(session: &mut Session) -> Result<Schema> {
+    let mut schema = Schema::default();
+    let mut places = HashMap::new();
+    let here = session.here("TABLE_SCHEMA");
+    let sql = format!(
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES \
+         WHERE {here} AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY BINARY TABLE_NAME"
+    );
+    for row in session.all(&sql).await? {
+        let (name, engine) = (row.text(0)?, row.optional(2)?.unwrap_or_default());
+        let mut troubles = Vec::new();
+        if !engine.eq_ignore_ascii_case("InnoDB") {
+            troubles.push(format!("is {engine}, and InnoDB alone knows transactions"));
+        }
+        if row.text(1)? == "SYSTEM VERSIONED" {
+            troubles.push("is system-versioned: its history would not be what it was".to_owned());
+        }
+        places.insert(name.clone(), schema.tables.len());
+        let name = Name::new(None, &name);
+        schema.tables.push(Table {
+            parts: vec![name.clone()],
+            name,
+            columns: Vec::new(),
+            key: Vec::new(),
+            unique: Vec::new(),
+            references: Vec::new(),
+            triggers: Vec::new(),
+            troubles,
+            counters: Vec::new(),
+        });
+    }
+    columns(session, &here, &places, &mut schema).await?;
+    unique(session, &here, &places, &mut schema).await?;
+    references(session, &places, &mut schema).await?;
+    // Rows are deleted and inserted, never updated.
+    let sql = format!(
+        "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {} \
+         AND EVENT_MANIPULATION IN ('INSERT', 'DELETE') ORDER BY TRIGGER_NAME",
+        session.here("EVENT_OBJECT_SCHEMA")
+    );
+    for row in session.all(&sql).await? {
+        if let Some(place) = places.get(&row.text(0)?) {
+            schema.tables[*place].triggers.push(row.text(1)?);
+        }
+    }
+    match schema.tables.is_empty() {
+        true => Err(Error::configuration("the database has no tables").hint("Name the live database with --to.")),
+        false => Ok(schema),
+    }
+}
+
+type Places = HashMap<String, usize>;
+
+async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
+    let sql = format!(
+        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(GENERATION_EXPRESSION, '') <> '', DATA_TYPE \
+         FROM information_schema.COLUMNS WHERE {here} ORDER BY TABLE_NAME, ORDINAL_POSITION"
+    );
+    for row in session.all(&sql).await? {
+        let Some(place) = places.get(&row.text(0)?) else { continue };
+        let exact = ["tinyint", "smallint", "mediumint", "int", "bigint"].contains(&row.text(5)?.as_str());
+        schema.tables[*place].columns.push(Column {
+            name: row.text(1)?,
+            // ZEROFILL prints numbers in another way than they are compared.
+            exact: exact && !row.text(2)?.contains("zerofill"),
+            kind: row.text(2)?,
+            not_null: row.text(3)? == "NO",
+            generated: row.number(4)? == 1,
+        });
+    }
+    Ok(())
+}
+
+async fn unique(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
+    let sql = format!(
+        "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
+         WHERE {here} AND NON_UNIQUE = 0 ORDER BY TABLE_NAME, INDEX_NAME <> 'PRIMARY', BINARY INDEX_NAME, SEQ_IN_INDEX"
+    );
+    let mut keys: Vec<(usize, String, Vec<(String, Option<String>)>)> = Vec::new();
+    for row in session.all(&sql).await? {
+        let Some(place) = places.get(&row.text(0)?) else { continue };
+        let (index, column) = (row.text(1)?, (row.text(2)?, row.optional(3)?));
+        match keys.last_mut() {
+            Some((last, name, columns)) if last == place && *name == index => columns.push(column),
+            _ => keys.push((*place, index, vec![column])),
+        }
+    }
+    for (place, name, columns) in keys {
+        let table = &mut schema.tables[place];
+        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+        if table.key.is_empty() && columns.iter().all(|(_, part)| part.is_none()) && table.never_null(&names) {
+            table.key = names;
+        }
+        let expression = |(name, part): &(String, Option<String>)| match part {
+            Some(length) => format!("LEFT({}, {length})", identifier(name)),
+            None => identifier(name),
+        };
+        let expressions = columns.iter().map(expression).collect();
+        table.unique.push(Unique { name, expressions, predicate: None, nulls_equal: false });
+    }
+    Ok(())
+}
+
+async fn references(session: &mut Session, places: &Places, schema: &mut Schema) -> Result<()> {
+    let sql = format!(
+        "SELECT {0}, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, {1}, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME, TABLE_SCHEMA, \
+         REFERENCED_TABLE_SCHEMA FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND ({0} OR {1}) \
+         ORDER BY TABLE_SCHEMA, TABLE_NAME, BINARY CONSTRAINT_NAME, ORDINAL_POSITION",
+        format_args!("BINARY TABLE_SCHEMA = {}", session.database_literal()),
+        format_args!("BINARY REFERENCED_TABLE_SCHEMA = {}", session.database_literal()),
+    );
+    for row in session.all(&sql).await? {
+        let (child, parent) = (row.text(1)?, row.text(5)?);
+        let (child_here, parent_here) = (row.number(0)? == 1, row.number(4)? == 1);
+        let trouble = |schema: &mut Schema, name: &str, what: String| {
+            if let Some(place) = places.get(name)
+                && !schema.tables[*place].troubles.contains(&what)
+            {
+                schema.tables[*place].troubles.push(what);
+            }
+        };
+        if !parent_here {
+            trouble(schema, &child, format!("refers to the database {}", row.text(8)?));
+        } else if !child_here {
+            trouble(schema, &parent, format!("is referred to from the database {}", row.text(7)?));
+        } else if let (Some(place), Some(parent)) = (places.get(&child), places.get(&parent)) {
+            let (name, column, parent_column) = (row.text(2)?, row.text(3)?, row.text(6)?);
+            let references = &mut schema.tables[*place].references;
+            match references.iter_mut().find(|reference| reference.name == name) {
+                Some(reference) => {
+                    reference.columns.push(column);
+                    reference.parent_columns.push(parent_column);
+                }
+                None => references.push(Reference {
+                    name,
+                    columns: vec![column],
+                    parent: *parent,
+                    parent_columns: vec![parent_column],
+                }),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The program or its session is killed while it works: nothing has changed.
+//!
+//! Another session holds one row, so that the restore stops at a statement that is known: the first delete, one in the
+//! middle, the last one, and the proof behind all of them.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+use super::clinic::{Clinic, Engine};
+use crate::support::{given, mariadb, postgres};
+
+/// What the holder locks, and so where the restore waits.
+const POSTGRES: &[&str] = &[
+    "SELECT 1 FROM departments WHERE id = 999 FOR KEY SHARE",
+    "SELECT 1 FROM visits v JOIN patients p ON p.id = patient_id WHERE tenant_id = 42 AND note = 'rubbish' FOR KEY SHARE OF v",
+    "SELECT 1 FROM tenants WHERE id = 42 FOR KEY SHARE",
+    "SELECT 1 FROM countries WHERE code = 'de' FOR UPDATE",
+];
+
+/// The same; what is behind the deletes cannot be stopped this way, since all that is read there was read before.
+const MARIADB: &[&str] = &[
+    "SELECT 1 FROM departments WHERE id = 999 LOCK IN SHARE MODE",
+    "SELECT 1 FROM visits v JOIN patients p ON p.id = patient_id WHERE tenant_id = 42 AND v.note = 'rubbish' LOCK IN SHARE MODE",
+    "SELECT 1 FROM tenants WHERE id = 42 LOCK IN SHARE MODE",
+];
+
+/// The moments that a test waits for.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// The holder has its lock.
+    Held,
+    /// The restore waits for it.
+    Waits,
+    /// The restore's session is there.
+    Connected,
+}
+
+fn is(clinic: &Clinic, engine: Engine, moment: Moment) -> bool {
+    let name = clinic.name();
+    let answer = match engine {
+        Engine::Postgres => {
+            let condition = match moment {
+                Moment::Held => "application_name = 'psql' AND state = 'idle in transaction'",
+                Moment::Waits => "application_name = 'nightvault' AND wait_event_type = 'Lock'",
+                Moment::Connected => "application_name = 'nightvault'",
+            };
+            let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND {condition}");
+            postgres::psql("postgres", &sql)
+        }
+        Engine::MariaDb => {
+            let transactions =
+                "information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX t ON t.trx_mysql_thread_id = p.ID";
+            let (from, condition) = match moment {
+                Moment::Held => (transactions, "p.USER = 'root' AND t.trx_tables_locked > 0 AND p.COMMAND = 'Sleep'"),
+                Moment::Waits => (transactions, "p.USER = 'nightvault' AND t.trx_state = 'LOCK WAIT'"),
+                Moment::Connected => ("information_schema.PROCESSLIST p", "p.USER = 'nightvault'"),
+            };
+            mariadb::run_as_root(&format!("SELECT COUNT(*) FROM {from} WHERE p.DB = '{name}' AND {condition}"))
+        }
+    };
+    answer.trim() != "0"
+}
+
+/// A session that holds what a statement locks.
+fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Child {
+    let name = clinic.name();
+    let mut command = match engine {
+        Engine::Postgres => {
+            let mut command = postgres::client("psql", &name);
+            command.args(["-X", "-q"]);
+            command
+        }
+        Engine::MariaDb => {
+            let mut command = Command::new("mariadb");
+            command.args([
+                "--no-defaults",
+                "--unbuffered",
+                "--socket",
+                &given("TEST_MARIADB_SOCKET"),
+                "--user=root",
+                &name,
+            ]);
+            command
+        }
+    };
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
+    while !is(clinic, engine, Moment::Held) {}
+    child
+}
+
+/// Gives back what was held.
+fn release(mut holding: Child) {
+    drop(holding.stdin.take());
+    assert!(holding.wait().unwrap().success());
+}
+
+fn dies(engine: Engine, points: &[&str], kill: impl Fn(&Clinic, &mut Child)) {
+    let clinic = Clinic::new(engine);
+    clinic.damage();
+    let before = clinic.all();
+    for point in points {
+        let holding = holder(&clinic, engine, point);
+        let mut command = clinic.nightvault.command(&clinic.arguments(&["--into-live"]));
+        let mut restore = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !is(&clinic, engine, Moment::Waits) {
+            assert!(restore.try_wait().unwrap().is_none(), "{point}: the restore ended before it had to wait");
+        }
+        kill(&clinic, &mut restore);
+        assert!(!restore.wait().unwrap().success());
+        release(holding);
+        while is(&clinic, engine, Moment::Connected) {}
+        assert_eq!(clinic.all(), before, "{point}");
+    }
+    // It was no empty proof: left alone, it changes much.
+    clinic.nightvault.ok(&clinic.arguments(&["--into-live"]));
+    assert_ne!(clinic.all(), before);
+}
+
+#[test]
+fn a_killed_program_has_changed_nothing_in_postgres_wherever_it_was() {
+    dies(Engine::Postgres, POSTGRES, |_, restore| restore.kill().unwrap());
+}
+
+#[test]
+fn a_killed_program_has_changed_nothing_in_mariadb_wherever_it_was() {
+    dies(Engine::MariaDb, MARIADB, |_, restore| restore.kill().unwrap());
+}
+
+#[test]
+fn a_session_that_postgres_ends_has_changed_nothing_wherever_it_was() {
+    dies(Engine::Postgres, POSTGRES, |clinic, _| {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nightvault'";
+        postgres::psql("postgres", &format!("{sql} AND datname = '{}'", clinic.name()));
+    });
+}
+
+#[test]
+fn a_session_that_mariadb_ends_has_changed_nothing_wherever_it_was() {
+    dies(Engine::MariaDb, MARIADB, |clinic, _| {
+        let sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'nightvault'";
+        let id = mariadb::run_as_root(&format!("{sql} AND DB = '{}'", clinic.name()));
+        mariadb::run_as_root(&format!("KILL {}", id.trim()));
+    });
+}
+
+#[test]
+fn others_who_write_to_the_tables_make_it_give_up_and_not_wait_for_ever() {
+    let mut clinic = Clinic::new(Engine::Postgres);
+    clinic.nightvault.set("BACKUP_LOCK_TIMEOUT_SECONDS", "1");
+    clinic.damage();
+    let before = clinic.all();
+    let holding = holder(&clinic, Engine::Postgres, "UPDATE patients SET name = 'held' WHERE tenant_id = 7");
+    let said = clinic.restores(&["--into-live"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("locking the tenant's tables"), "{said:?}");
+    release(holding);
+    assert_eq!(clinic.all(), before);
+}
