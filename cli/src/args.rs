@@ -2,6 +2,7 @@
 
 mod audit;
 mod drill;
+mod hold;
 mod tenants;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use tenants::{Asked, OneTenant};
 
 pub(crate) use audit::Audit;
 pub(crate) use drill::Drill;
+pub(crate) use hold::{Hold, Release};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -112,6 +114,14 @@ pub(crate) enum Command {
     /// Say what each table is to a tenant, so that one tenant can be restored.
     #[command(subcommand)]
     Tenants(Tenants),
+    /// Keep a backup from being deleted until `release`, whatever the retention policy says.
+    ///
+    /// On every disk that has it. Where the bucket has Object Lock it is a legal hold, and nobody can delete the backup;
+    /// elsewhere it is a mark beside the backup (a tag, a hidden file) that cleanup heeds, and nobody else. The report says
+    /// which.
+    Hold(Hold),
+    /// End the hold on a backup; a lock stays until its date.
+    Release(Release),
     /// Check that backups are reachable, recent, readable and within limits.
     Monitor(Monitor),
     /// Show or check the audit trail: one record per operation, each with the digest of the one before.

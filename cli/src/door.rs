@@ -115,6 +115,16 @@ impl Door<'_> {
                     args::Audit::Verify(_) => self.report(done, output::audit::verify, |_| None),
                 }
             }
+            Command::Hold(hold) => {
+                let environment = self.environment(config::load).await?;
+                let done = operation::hold(&environment, &hold.wanted(), &hold.reason, &context).await;
+                self.report(done, output::hold::text, |_| None)
+            }
+            Command::Release(release) => {
+                let environment = self.environment(config::load).await?;
+                let done = operation::release(&environment, &release.wanted(), &context).await;
+                self.report(done, output::hold::text, |_| None)
+            }
             Command::Config(wanted) => self.config(wanted),
             Command::Demo(wanted) => demo::run(self.output, wanted.dir.as_deref(), &context).await,
             Command::Completions { .. } => Err(Error::bug("completions need no environment")),

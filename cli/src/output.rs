@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod cleanup;
 pub(crate) mod drill;
 pub(crate) mod extract;
+pub(crate) mod hold;
 pub(crate) mod human;
 pub(crate) mod list;
 pub(crate) mod monitor;

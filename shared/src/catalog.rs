@@ -11,6 +11,7 @@
 //! (`compatible`, RFC 5545). Changing the zone re-dates the backups that are there by the difference; their keys stay.
 
 mod drills;
+mod hold;
 mod proof;
 mod selector;
 mod slices;
@@ -18,6 +19,7 @@ mod slices;
 mod tests;
 
 pub use drills::{Drilled, record_drill};
+pub use hold::{HoldText, guards, hold_text, read_hold};
 pub use proof::{Proof, Verdict, proof, proofs, record};
 pub use selector::Selector;
 pub use slices::{Noted, Slices, noted, record_slices};

@@ -45,6 +45,8 @@
 //! | `BACKUP_TIMEZONE` | an IANA name: the calendar of retention | `UTC` |
 //! | `BACKUP_KEEP_ALL_DAYS`, `BACKUP_KEEP_DAILY_DAYS`, `BACKUP_KEEP_WEEKLY_WEEKS`, `BACKUP_KEEP_MONTHLY_MONTHS`, `BACKUP_KEEP_YEARLY_YEARS` | 0 to 10,000; not all 0 | 7, 30, 12, 12, 7 |
 //! | `BACKUP_DELETE_OLDEST_OVER_MB` | MiB: delete the oldest while more is kept | off |
+//! | `BACKUP_OBJECT_LOCK` | `off`, `governance` or `compliance`: lock each backup for as long as the policy surely keeps it | `off` |
+//! | `BACKUP_DELETE_VERSIONS` | `true`: cleanup deletes all versions of an object, instead of leaving old ones behind a marker | `false` |
 //! | `BACKUP_MAX_AGE_DAYS` | 1 to 3650: the newest backup may be this old | 1 |
 //! | `BACKUP_MAX_STORAGE_MB` | MiB of all backups together, or `none` | 10240 |
 //! | `BACKUP_MAX_DRILL_AGE_DAYS` | 1 to 3650: the last proven restore may be this old | told, never unhealthy |
@@ -90,7 +92,7 @@ use crate::Result;
 use crate::retention::Policy;
 use crate::secret::{Secret, SecretRef};
 use crate::source::DumpLimits;
-use crate::store::UploadLimits;
+use crate::store::{LockMode, UploadLimits};
 use raw::Raw;
 
 /// How variables are read: the process environment in the doors, a map in tests and in `demo`.
@@ -150,6 +152,8 @@ fn read(raw: &mut Raw<'_>) -> Config {
         verify: raw.one_of("BACKUP_VERIFY", &[("tail", VerifyMode::Tail), ("full", VerifyMode::Full)]),
         timezone: read_timezone(raw),
         retention: read_retention(raw),
+        object_lock: read_object_lock(raw),
+        delete_versions: raw.flag("BACKUP_DELETE_VERSIONS"),
         health: HealthLimits {
             max_age_days: raw.number_u32("BACKUP_MAX_AGE_DAYS", 1..=3650).unwrap_or(1),
             max_storage_mb: raw.number_or_none("BACKUP_MAX_STORAGE_MB", 10_240),
@@ -275,6 +279,19 @@ fn read_retention(raw: &mut Raw<'_>) -> Policy {
         raw.problem(KEEP[0], format!("is 0, and so are {}: that would keep nothing", KEEP[1..].join(", ")));
     }
     policy
+}
+
+fn read_object_lock(raw: &mut Raw<'_>) -> Option<LockMode> {
+    const LOCK: &str = "BACKUP_OBJECT_LOCK";
+    let modes = [("off", None), ("governance", Some(LockMode::Governance)), ("compliance", Some(LockMode::Compliance))];
+    let mode = raw.one_of(LOCK, &modes).flatten();
+    if mode.is_some() && raw.is_set("BACKUP_DELETE_OLDEST_OVER_MB") {
+        raw.problem(
+            LOCK,
+            "is on, but with BACKUP_DELETE_OLDEST_OVER_MB any backup may be the next to go: nothing can be locked",
+        );
+    }
+    mode
 }
 
 /// The secret of a pair `<name>` and `<name of its twin>`, of which the one in Secrets Manager wins.

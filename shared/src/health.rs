@@ -24,6 +24,7 @@ use crate::config::HealthLimits;
 use crate::error::Class;
 use crate::report::{DiskHealth, FindingReport, ProvenRestore, VerifiedBackup};
 use crate::retention::Candidate;
+use crate::store::Hidden;
 
 /// How many backups before the newest its size is compared with, at most; at least three are needed.
 const SIZE_HISTORY: usize = 7;
@@ -42,6 +43,8 @@ pub struct DiskFacts {
     pub notes_unread: Option<String>,
     /// Objects under the name that are not backups.
     pub foreign: u64,
+    /// What is stored under the name and no listing shows; else why it could not be counted.
+    pub hidden: Result<Hidden, String>,
     /// What reading the end of the newest backup gave ([`newest`]); `None` = it was not read.
     pub newest_tail: Option<Result<TailFacts, (Class, String)>>,
     /// The same of the backup before it ([`previous`]), which the newest is compared with.
@@ -180,6 +183,7 @@ pub fn disk_health(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> 
         healthy: findings.iter().all(|finding| finding.status != Status::Unhealthy),
         backups: facts.backups.len() as u64,
         used_bytes: used_bytes(facts),
+        hidden_bytes: facts.hidden.as_ref().map_or(0, Hidden::bytes),
         newest: newest(&facts.backups, now).map(|backup| backup.date),
         newest_percent: sizes(facts, now).map(|it| it.newest.saturating_mul(100) / it.median.max(1)),
         limit_bytes: limits.max_storage_mb.map(|mb| mb.saturating_mul(1 << 20)),
@@ -223,13 +227,29 @@ fn max_age(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> (Status,
 }
 
 fn max_storage(facts: &DiskFacts, limits: &HealthLimits, _: Timestamp) -> (Status, String) {
-    let used = used_bytes(facts);
+    let backups = used_bytes(facts);
+    let (used, besides) = match &facts.hidden {
+        Ok(hidden) if hidden.bytes() == 0 => (backups, String::new()),
+        Ok(hidden) => (
+            backups.saturating_add(hidden.bytes()),
+            format!(
+                ", old versions {} and uploads that were never completed {}",
+                hidden.version_bytes, hidden.upload_bytes
+            ),
+        ),
+        Err(why) => (backups, format!(" (old versions could not be counted: {why})")),
+    };
+    let counted = facts.hidden.is_ok();
     match limits.max_storage_mb {
-        None => (Status::Ok, format!("all backups take {used} bytes; no limit is set")),
+        None => (Status::Ok, format!("all backups take {backups} bytes{besides}; no limit is set")),
         Some(mib) => {
             let over = used > mib.saturating_mul(1 << 20);
-            let status = if over { Status::Unhealthy } else { Status::Ok };
-            (status, format!("all backups take {used} bytes; allowed: {mib} MiB"))
+            let status = match (over, counted) {
+                (true, _) => Status::Unhealthy,
+                (false, true) => Status::Ok,
+                (false, false) => Status::Warning,
+            };
+            (status, format!("all backups take {backups} bytes{besides}; allowed: {mib} MiB"))
         }
     }
 }

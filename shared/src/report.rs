@@ -6,6 +6,7 @@
 mod audit;
 mod drill;
 mod extract;
+mod guard;
 mod restore;
 mod show;
 mod tenant;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::{AuditReport, DiskTrail};
 pub use drill::{DrillReport, DrillResult, DrilledDatabase, ProvenRestore};
 pub use extract::{ExtractReport, LeftOut};
+pub use guard::{DiskHold, GuardReport, HoldReport};
 pub use show::{ForeignLine, ShowReport};
 pub use tenant::{ClassedTable, MovedCounter, TenantConflict, TenantReport, TenantStatus, TenantTable, TenantsReport};
 pub use verify::{DiskVerify, SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
@@ -103,6 +105,9 @@ pub struct DiskReport {
     pub verified: Option<String>,
     /// The checksum that the store confirmed.
     pub checksum: Option<String>,
+    /// Until when the store shows it to be locked; `None` = it shows no lock.
+    #[serde(default)]
+    pub locked_until: Option<Timestamp>,
     /// What went wrong on this disk; `None` = nothing.
     pub error: Option<String>,
 }
@@ -142,10 +147,22 @@ pub struct DiskCleanup {
     pub decisions: Vec<DecisionReport>,
     /// Keys that are not backups of ours; never touched.
     pub foreign: Vec<String>,
+    /// Backups whose lock was set or extended, as far as the policy surely keeps them.
+    #[serde(default)]
+    pub locked: u64,
     /// Keys deleted.
     pub deleted: u64,
-    /// Bytes of the deleted objects.
+    /// Bytes of the deleted objects, freed or not.
     pub deleted_bytes: u64,
+    /// Of these, the bytes that are gone.
+    #[serde(default)]
+    pub freed_bytes: u64,
+    /// Of these, the bytes that are still stored, as old versions behind delete markers.
+    #[serde(default)]
+    pub pending_bytes: u64,
+    /// When the store's own rules begin to remove those; `None` = nothing is pending, or no rule does, or nobody knows.
+    #[serde(default)]
+    pub pending_until: Option<Timestamp>,
     /// Bytes of what is kept.
     pub kept_bytes: u64,
     /// Uploads that were begun long ago, never completed, and aborted now.
@@ -154,6 +171,9 @@ pub struct DiskCleanup {
     pub warnings: Vec<String>,
     /// Deletes that were refused, with the store's words; each was tried once.
     pub refused: Vec<RefusedDelete>,
+    /// Backups that were to be locked and could not be, with the store's words.
+    #[serde(default)]
+    pub not_locked: Vec<RefusedDelete>,
     /// What kept the disk from being cleaned at all; `None` = nothing.
     pub error: Option<String>,
 }
@@ -171,9 +191,12 @@ pub struct DecisionReport {
     pub keep: bool,
     /// Why, in words.
     pub reason: String,
+    /// True: the policy would delete it, and a lock or a hold keeps it.
+    #[serde(default)]
+    pub guarded: bool,
 }
 
-/// A delete that the store refused.
+/// A delete, or a lock, that the store refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedDelete {
     /// The key.
@@ -210,6 +233,9 @@ pub struct DiskHealth {
     pub backups: u64,
     /// Their bytes together.
     pub used_bytes: u64,
+    /// Bytes that no listing shows: old versions, and uploads that were never completed. They count against the limit.
+    #[serde(default)]
+    pub hidden_bytes: u64,
     /// Date of the newest backup.
     pub newest: Option<Timestamp>,
     /// Size of the newest backup in hundredths of the median of those before it; `None` = too few to compare.
@@ -285,6 +311,9 @@ pub struct BackupLine {
     /// What its last whole reading found, as noted beside it; `None` = nothing is noted.
     #[serde(default)]
     pub proof: Option<ProofReport>,
+    /// What keeps it from being deleted; `None` = nothing, as far as could be seen.
+    #[serde(default)]
+    pub guard: Option<GuardReport>,
 }
 
 /// What the last whole reading of a backup found.

@@ -10,14 +10,18 @@
 //! kept, told, and takes part in nothing, so it can neither pass for the newest nor push another out of its slot
 //! (its bytes still count against the size limit, for they are there).
 //!
+//! A backup that is held, or locked at the moment of the plan, stays, and takes part in everything like any other.
+//!
 //! What is known of the backups' contents comes in with them. The newest that was verified whole is never deleted, and
 //! nothing is while the newest of which anything is known is damaged: the old ones may be all there is.
 
+mod promise;
 mod reason;
 #[cfg(test)]
 mod tests;
 mod windows;
 
+pub use promise::kept_until;
 pub use reason::{Reason, Slot};
 
 use std::collections::HashSet;
@@ -27,6 +31,7 @@ use jiff::tz::TimeZone;
 
 use crate::catalog::{Backup, Proof, Verdict};
 use crate::report::DecisionReport;
+use crate::store::Guard;
 use windows::Windows;
 
 /// The five windows and the size limit of `spatie/laravel-backup`'s default strategy.
@@ -71,6 +76,8 @@ pub struct Candidate {
     pub size: u64,
     /// What its last whole reading found; `None` = nobody knows.
     pub verdict: Option<Verdict>,
+    /// What keeps it from being deleted, whatever the policy says.
+    pub guard: Guard,
 }
 
 impl Candidate {
@@ -79,11 +86,18 @@ impl Candidate {
     pub fn with_proof(self, proof: Option<Proof>) -> Self {
         Self { verdict: proof.map(|proof| proof.verdict), ..self }
     }
+
+    /// The same with what keeps it from being deleted.
+    #[must_use]
+    pub fn with_guard(self, guard: Guard) -> Self {
+        Self { guard, ..self }
+    }
 }
 
 impl From<&Backup> for Candidate {
     fn from(backup: &Backup) -> Self {
-        Self { key: backup.object.key.clone(), date: backup.key.date(), size: backup.object.size, verdict: None }
+        let (key, size) = (backup.object.key.clone(), backup.object.size);
+        Self { key, date: backup.key.date(), size, verdict: None, guard: Guard::default() }
     }
 }
 
@@ -110,6 +124,7 @@ impl From<&Decision> for DecisionReport {
             size: decision.size,
             keep: decision.keep,
             reason: decision.reason.to_string(),
+            guarded: matches!(decision.reason, Reason::Held | Reason::LockedUntil(_)),
         }
     }
 }
@@ -159,7 +174,9 @@ pub fn plan(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &Ti
         let due = decisions.iter_mut().filter(|decision| decision.key == whole.key && !decision.keep);
         due.for_each(|decision| (decision.keep, decision.reason) = (true, Reason::NewestWhole));
     }
-    let mut over_limit = apply_size_limit(&mut decisions, policy, newest_whole.map(|whole| whole.key.as_str()));
+    let mut protected = keep_guarded(&mut decisions, &present, now);
+    protected.extend(newest_whole.map(|whole| whole.key.as_str()));
+    let mut over_limit = apply_size_limit(&mut decisions, policy, &protected);
     let newest_known = present.iter().find(|candidate| candidate.verdict.is_some());
     let damaged = newest_known.filter(|candidate| candidate.verdict == Some(Verdict::Damaged));
     let held_by = damaged.filter(|_| hold(&mut decisions)).map(|candidate| candidate.key.clone());
@@ -171,6 +188,21 @@ pub fn plan(candidates: &[Candidate], policy: &Policy, now: Timestamp, zone: &Ti
         warnings.push(format!("{key} is damaged, and nothing newer was verified whole: nothing is deleted"));
     }
     Plan { decisions, warnings, held_by }
+}
+
+/// Keeps what is held or locked; returns the keys of all that is.
+fn keep_guarded<'a>(decisions: &mut [Decision], present: &[&'a Candidate], now: Timestamp) -> HashSet<&'a str> {
+    let mut guarded = HashSet::new();
+    for candidate in present.iter().filter(|candidate| candidate.guard.keeps(now)) {
+        guarded.insert(candidate.key.as_str());
+        let reason = match (&candidate.guard.hold, candidate.guard.locked_until(now)) {
+            (None, Some(until)) => Reason::LockedUntil(until),
+            _ => Reason::Held,
+        };
+        let due = decisions.iter_mut().filter(|decision| decision.key == candidate.key && !decision.keep);
+        due.for_each(|decision| (decision.keep, decision.reason) = (true, reason));
+    }
+    guarded
 }
 
 /// Keeps everything; returns whether anything was due to be deleted.
@@ -209,16 +241,16 @@ fn by_windows(rest: &[&Candidate], policy: &Policy, windows: &Windows, zone: &Ti
     rest.iter().enumerate().map(judge).collect()
 }
 
-/// Deletes the oldest survivors, never the newest, never one of the future and never `whole`, until the sum is at or
-/// below the limit. Returns how many went for it.
-fn apply_size_limit(decisions: &mut [Decision], policy: &Policy, whole: Option<&str>) -> u64 {
+/// Deletes the oldest survivors, never the newest, never one of the future and none of those `kept`, until the sum is at
+/// or below the limit. Returns how many went for it.
+fn apply_size_limit(decisions: &mut [Decision], policy: &Policy, kept: &HashSet<&str>) -> u64 {
     let Some(limit_mib) = policy.delete_oldest_over_mb else { return 0 };
     let limit = limit_mib.saturating_mul(1 << 20);
     let mut sum = bytes(decisions.iter().filter(|decision| decision.keep));
     let mut deleted = 0;
     for decision in decisions.iter_mut().rev() {
         let protected =
-            matches!(decision.reason, Reason::Newest | Reason::Future) || whole == Some(decision.key.as_str());
+            matches!(decision.reason, Reason::Newest | Reason::Future) || kept.contains(decision.key.as_str());
         if sum > limit && decision.keep && !protected {
             decision.keep = false;
             decision.reason = Reason::OverSizeLimit { limit_mib };
@@ -251,7 +283,7 @@ fn warnings(decisions: &[Decision], policy: &Policy, now: Timestamp, over_limit:
         let kept = bytes(decisions.iter().filter(|decision| decision.keep));
         if kept > limit.saturating_mul(1 << 20) {
             warnings.push(format!(
-                "{kept} bytes stay though the size limit is {limit} MiB: the newest backup, the newest that was verified whole and those of the future are never deleted"
+                "{kept} bytes stay though the size limit is {limit} MiB: the newest backup, the newest that was verified whole, those of the future and those that are locked or held are never deleted"
             ));
         }
     }

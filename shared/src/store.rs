@@ -10,12 +10,17 @@
 //! - Reads name the version that they mean (`etag`), so that an object replaced between two reads is told.
 //! - Notes beside an object change neither its bytes nor its version, are no objects themselves, and go with it. A store
 //!   may have no place for them; it says so, and that is no failure.
+//! - Locks and holds ([`Guard`]) are told as they are, never guessed: a store that cannot say whether an object is locked
+//!   is an error, and one that has no such thing has none.
 
+mod guard;
 pub mod local;
 pub(crate) mod loose;
 pub mod memory;
 mod parts;
 pub mod s3;
+
+pub use guard::{Guard, HeldBy, Hold, Lock, LockMode, Locking};
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -66,10 +71,41 @@ pub struct Stored {
     pub parts: u32,
     /// The checksum that the store confirmed, with its name, e.g. `crc64nvme:…` or `md5:…-12`; `None` = it has none.
     pub checksum: Option<String>,
+    /// The lock that the store shows on it; `None` = none, as far as it may be seen.
+    pub lock: Option<Lock>,
 }
 
 /// What was noted beside an object, by name.
 pub type Notes = BTreeMap<String, String>;
+
+/// What became of the bytes of an object that was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// They are gone.
+    Freed,
+    /// They stay, as an old version that no listing shows, until the store's own rules remove it.
+    Hidden,
+}
+
+/// What a store keeps under a prefix beyond what a listing shows; it takes room, and may be paid for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Old versions.
+    pub versions: u64,
+    /// Their bytes.
+    pub version_bytes: u64,
+    /// Uploads that were begun and neither completed nor aborted.
+    pub uploads: u64,
+    /// The bytes of their parts.
+    pub upload_bytes: u64,
+}
+
+impl Hidden {
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        self.version_bytes.saturating_add(self.upload_bytes)
+    }
+}
 
 /// What bounds an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +150,37 @@ pub trait Store: Debug + Send + Sync {
     /// Starts an object. `expected_bytes`: a guess, from which parts are sized; it may be wrong.
     async fn create(&self, key: &str, expected_bytes: Option<u64>) -> Result<Box<dyn Upload>>;
 
+    /// As [`Store::create`], for an object that is locked from the moment it is visible.
+    async fn create_locked(
+        &self,
+        key: &str,
+        expected_bytes: Option<u64>,
+        lock: Option<Lock>,
+    ) -> Result<Box<dyn Upload>> {
+        match lock {
+            None => self.create(key, expected_bytes).await,
+            Some(_) => Err(Error::new(Class::Unsupported, format!("disk {} locks nothing", self.disk()))),
+        }
+    }
+
     /// Deletes exactly this key. A key that is gone already is no error.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Deletes exactly this key, and says what became of its bytes. `versions`: every version of it too, where the store
+    /// keeps any; else they stay, hidden.
+    async fn remove(&self, key: &str, _versions: bool) -> Result<Removed> {
+        self.delete(key).await.map(|()| Removed::Freed)
+    }
+
+    /// When the store's own rules remove what is hidden under `prefix` at `hidden_at`; `None`: they never do.
+    async fn forgets(&self, _prefix: &str, _hidden_at: Timestamp) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    /// What is stored under `prefix` beyond what [`Store::list`] shows, as far as the store can tell.
+    async fn hidden(&self, _prefix: &str) -> Result<Hidden> {
+        Ok(Hidden::default())
+    }
 
     /// Aborts uploads under `prefix` that were begun before `before` and never completed; returns how many.
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64>;
@@ -129,6 +194,33 @@ pub trait Store: Debug + Send + Sync {
     /// the store has no place for notes. Both are short and plain: see [`check_note`].
     async fn note(&self, _key: &str, _name: &str, _value: &str) -> Result<bool> {
         Ok(false)
+    }
+
+    /// What keeps an object from being deleted; nothing keeps one that is gone.
+    async fn guard(&self, _key: &str) -> Result<Guard> {
+        Ok(Guard::default())
+    }
+
+    /// What the store can do in the way of locks.
+    async fn locking(&self) -> Result<Locking> {
+        Ok(Locking::Never)
+    }
+
+    /// Locks an object until at least `lock.until`, at least as firmly; a lock that is there already is never shortened or
+    /// loosened. Returns the lock that the store then shows; `None`: it has no locks.
+    async fn lock(&self, _key: &str, _lock: Lock) -> Result<Option<Lock>> {
+        Ok(None)
+    }
+
+    /// Holds an object until [`Store::release`], and writes `text` down with it (see [`check_note`]); an object that is
+    /// held already gets the new text. `None`: the store has no place for holds.
+    async fn hold(&self, _key: &str, _text: &str) -> Result<Option<HeldBy>> {
+        Ok(None)
+    }
+
+    /// Ends every hold on an object; one that is not held is no error. A lock stays.
+    async fn release(&self, _key: &str) -> Result<()> {
+        Ok(())
     }
 }
 

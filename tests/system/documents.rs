@@ -82,8 +82,20 @@ fn no_function_may_do_what_is_not_its_work() {
         (
             "cleanup",
             vec!["s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging"],
-            // Tags, but no contents.
-            [vec!["s3:GetObject,", "s3:GetObject]", "s3:GetObject\n", "s3:Put"], secrets.to_vec()].concat(),
+            // Tags and locks, but no contents; longer locks, and nothing else that is written.
+            [
+                vec![
+                    "s3:GetObject,",
+                    "s3:GetObject]",
+                    "s3:GetObject\n",
+                    "s3:PutObject,",
+                    "s3:PutObject]",
+                    "s3:PutObject\n",
+                ],
+                vec!["s3:PutObjectTagging", "s3:PutObjectLegalHold", "s3:PutBucket"],
+                secrets.to_vec(),
+            ]
+            .concat(),
         ),
         (
             "monitor",

@@ -43,6 +43,7 @@ fn report() -> MonitorReport {
             healthy: false,
             backups: 3,
             used_bytes: 4096,
+            hidden_bytes: 0,
             newest: None,
             newest_percent: None,
             limit_bytes: None,

@@ -36,6 +36,7 @@ fn full() -> Stack {
             ("MailFrom", json!("backup@example.com")),
             ("SubnetIds", json!(["subnet-1"])),
             ("SecurityGroupIds", json!(["sg-1"])),
+            ("ObjectLock", json!("COMPLIANCE")),
         ],
     )
 }

@@ -5,6 +5,7 @@
 mod conformance;
 mod faults;
 mod local;
+mod locks;
 pub(crate) mod proxy;
 mod rig;
 mod s3_checksum;
@@ -45,6 +46,7 @@ macro_rules! conforms {
             a_listing_is_sorted_and_bounded_by_its_prefix,
             odd_keys_come_back_as_they_were,
             notes_stand_beside_an_object_and_go_with_it,
+            a_hold_is_told_until_it_is_released_and_changes_nothing_else,
         ]);
     };
 }

@@ -37,11 +37,12 @@ pub(crate) fn text(report: &BackupReport) -> String {
             }
             None if written && disk.parts == 0 => format!("  disk {name}: was there already\n"),
             None if written => format!(
-                "  disk {name}: {} in {}, verified: {}{}\n",
+                "  disk {name}: {} in {}, verified: {}{}{}\n",
                 size(disk.uploaded_bytes),
                 plural(disk.parts.into(), "part", "parts"),
                 disk.verified.as_deref().unwrap_or("no"),
                 disk.checksum.as_ref().map_or(String::new(), |sum| format!(", {}", clean(sum))),
+                disk.locked_until.map_or(String::new(), |until| format!(", locked until {until:.0}")),
             ),
             None => format!("  disk {name}: reached\n"),
         });
@@ -115,6 +116,7 @@ mod tests {
             parts: if error.is_none() { 88 } else { 0 },
             verified: error.is_none().then(|| "tail".into()),
             checksum: error.is_none().then(|| "crc64nvme:AbCd=".into()),
+            locked_until: None,
             error: error.map(Into::into),
         };
         BackupReport {

@@ -30,7 +30,16 @@ fn one(disk: &DiskCleanup, dry_run: bool) -> String {
         )
     } else {
         let deleted = plural(disk.deleted, "backup", "backups");
-        format!("disk {name}: deleted {deleted} ({}), kept {}\n", size(disk.deleted_bytes), size(disk.kept_bytes))
+        let mut line =
+            format!("disk {name}: deleted {deleted} ({}), kept {}\n", size(disk.deleted_bytes), size(disk.kept_bytes));
+        if disk.pending_bytes > 0 {
+            let when = disk.pending_until.map_or("at no known date".to_owned(), |until| {
+                format!("from {until:.0} by the bucket's lifecycle rule")
+            });
+            let (freed, pending) = (size(disk.freed_bytes), size(disk.pending_bytes));
+            line.push_str(&format!("  free now: {freed}; {pending} are kept as old versions and become free {when}\n"));
+        }
+        line
     };
     if !disk.decisions.is_empty() {
         let rows = disk.decisions.iter().map(|decision| {
@@ -45,6 +54,12 @@ fn one(disk: &DiskCleanup, dry_run: bool) -> String {
     if disk.aborted_uploads > 0 {
         let uploads = plural(disk.aborted_uploads, "upload", "uploads");
         text.push_str(&format!("  aborted {uploads} begun long ago and never completed\n"));
+    }
+    if disk.locked > 0 {
+        text.push_str(&format!("  locked, or locked for longer: {}\n", plural(disk.locked, "backup", "backups")));
+    }
+    for refused in &disk.not_locked {
+        text.push_str(&format!("  NOT LOCKED: {}: {}\n", clean(&refused.key), clean(&refused.error)));
     }
     for refused in &disk.refused {
         text.push_str(&format!("  NOT DELETED: {}: {}\n", clean(&refused.key), clean(&refused.error)));
@@ -71,6 +86,7 @@ mod tests {
             size: 1 << 20,
             keep,
             reason: reason.into(),
+            guarded: false,
         };
         CleanupReport {
             name: "clinic".into(),
@@ -85,6 +101,11 @@ mod tests {
                 foreign: vec!["clinic/x\u{1b}".into()],
                 deleted: if dry_run { 0 } else { 1 },
                 deleted_bytes: if dry_run { 0 } else { 1 << 20 },
+                freed_bytes: if dry_run { 0 } else { 1 << 20 },
+                pending_bytes: 0,
+                pending_until: None,
+                locked: 0,
+                not_locked: Vec::new(),
                 kept_bytes: 1 << 20,
                 aborted_uploads: 1,
                 warnings: vec!["one lies in the future".into()],
@@ -114,6 +135,19 @@ mod tests {
 
     #[test]
     fn a_cleanup_says_what_was_deleted() {
-        assert!(text(&a_report(false)).starts_with("disk s3: deleted 1 backup (1.0 MiB), kept 1.0 MiB\n"));
+        let mut report = a_report(false);
+        let first = "disk s3: deleted 1 backup (1.0 MiB), kept 1.0 MiB\n";
+        assert!(text(&report).starts_with(&format!("{first}  BACKUP")), "{}", text(&report));
+        // What a delete did not free is not called free.
+        (report.disks[0].freed_bytes, report.disks[0].pending_bytes) = (0, 1 << 20);
+        let kept = "  free now: 0 B; 1.0 MiB are kept as old versions and become free";
+        assert!(text(&report).starts_with(&format!("{first}{kept} at no known date\n")), "{}", text(&report));
+        report.disks[0].locked = 2;
+        report.disks[0].not_locked = vec![RefusedDelete { key: "clinic/d.zip".into(), error: "denied".into() }];
+        let told = "  locked, or locked for longer: 2 backups\n  NOT LOCKED: clinic/d.zip: denied\n";
+        assert!(text(&report).contains(told), "{}", text(&report));
+        report.disks[0].pending_until = Some("2024-04-01T00:00:00Z".parse().unwrap());
+        let when = "from 2024-04-01T00:00:00Z by the bucket's lifecycle rule\n";
+        assert!(text(&report).starts_with(&format!("{first}{kept} {when}")), "{}", text(&report));
     }
 }

@@ -4,7 +4,7 @@ use nightvault_core::report::{BackupLine, ListReport};
 use nightvault_core::{Class, Error};
 
 use super::human::{age, clean, plural, size};
-use super::table;
+use super::{hold, table};
 
 /// A disk that could not be listed makes the list no success.
 pub(crate) fn judge(report: &ListReport) -> Option<Error> {
@@ -28,8 +28,15 @@ pub(crate) fn text(report: &ListReport) -> String {
             None => text.push_str(&format!("disk {name}: {many}, {}\n", size(bytes))),
         }
         if !disk.backups.is_empty() {
-            let header = ["BACKUP", "AGE", "SIZE", "SOURCES", "ENCRYPTED", "VERIFIED"];
-            text.push_str(&table::render(&header, &[1, 2], disk.backups.iter().map(row)));
+            let mut header = vec!["BACKUP", "AGE", "SIZE", "SOURCES", "ENCRYPTED", "VERIFIED"];
+            let guarded = disk.backups.iter().any(|backup| backup.guard.is_some());
+            header.extend(guarded.then_some("KEPT BY"));
+            let rows = disk.backups.iter().map(|backup| {
+                let mut row = row(backup);
+                row.extend(guarded.then(|| hold::short(backup.guard.as_ref())));
+                row
+            });
+            text.push_str(&table::render(&header, &[1, 2], rows));
         }
         for key in &disk.foreign {
             text.push_str(&format!("  not ours, never touched: {}\n", clean(key)));
@@ -70,7 +77,7 @@ fn verified(backup: &BackupLine) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nightvault_core::report::{DiskList, ProofReport};
+    use nightvault_core::report::{DiskList, GuardReport, ProofReport};
 
     use super::*;
 
@@ -85,6 +92,7 @@ mod tests {
             encrypted: Some(true),
             verified: "tail".into(),
             proof: None,
+            guard: None,
         };
         let unread = BackupLine { sources: None, encrypted: None, verified: "wrong password".into(), ..line.clone() };
         let plain = BackupLine { encrypted: Some(false), ..line.clone() };
@@ -112,6 +120,13 @@ mod tests {
              disk nas: cannot be listed: no such folder\n"
         );
         assert_eq!(judge(&report).unwrap().to_string(), "not every disk could be listed: nas");
+
+        let mut guarded = report.clone();
+        guarded.disks[0].backups[1].guard =
+            Some(GuardReport { held: true, held_by: Some("legal_hold".into()), ..GuardReport::default() });
+        let guarded = text(&guarded);
+        assert!(guarded.contains("ENCRYPTED  VERIFIED        KEPT BY\n"), "{guarded}");
+        assert!(guarded.contains("?          wrong password  legal hold\n"), "{guarded}");
 
         let mut line = report.disks[0].backups[0].clone();
         let at = "2024-01-16T03:00:00Z".parse().unwrap();

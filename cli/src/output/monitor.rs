@@ -54,6 +54,7 @@ mod tests {
                 healthy: false,
                 backups: 2,
                 used_bytes: 2 << 20,
+                hidden_bytes: 0,
                 newest: Some("2024-01-15T02:00:00Z".parse().unwrap()),
                 newest_percent: None,
                 limit_bytes: None,

@@ -4,7 +4,7 @@ use nightvault_core::archive::manifest::{DatabaseManifest, FilesManifest, TableM
 use nightvault_core::report::{ForeignLine, ShowReport};
 
 use super::human::{age, clean, count, plural, size};
-use super::table;
+use super::{hold, table};
 
 /// At most so many files that are not in the backup are named; the report has all of them.
 const PROBLEMS_SHOWN: usize = 20;
@@ -35,6 +35,7 @@ pub(crate) fn text(report: &ShowReport) -> String {
         Some(proof) => format!("  DAMAGED since {:.0}\n", proof.at),
         None => "  never verified whole, as far as is noted\n".to_owned(),
     });
+    text.push_str(&report.guard.as_ref().map_or(String::new(), |guard| format!("  {}\n", hold::sentence(guard))));
     if let Some(manifest) = manifest {
         manifest.databases.iter().for_each(|it| text.push_str(&database(it)));
         manifest.files.iter().for_each(|it| text.push_str(&files(it)));
@@ -145,6 +146,7 @@ mod tests {
             "disk": "s3", "key": "clinic/2024-01-15-02-00-00.zip", "date": "2024-01-15T02:00:00Z", "age_seconds": 7200,
             "size": 700 << 20, "bytes_read": 1 << 20, "entries": 7, "encrypted": true,
             "proof": {"whole": true, "at": "2024-01-16T03:00:00Z"}, "manifest": manifest,
+            "guard": {"held": true, "held_by": "mark", "hold_reason": "a b", "lock_mode": null, "held_since": null},
         }))
         .unwrap();
         assert_eq!(
@@ -152,6 +154,7 @@ mod tests {
             "clinic/2024-01-15-02-00-00.zip: 700.0 MiB, 2 h 0 min old, AES-256, written by nightvault 0.1.0 (format 1)\n\
              \x20 of 2024-01-15T02:00:00Z, read from its sources from 2024-01-15T02:00:01Z to 2024-01-15T02:03:00Z\n\
              \x20 verified whole on 2024-01-16T03:00:00Z\n\
+             \x20 held by a mark that our cleanup heeds, and nobody else: a b\n\
              database clinic: PostgreSQL 15.4, 1 table with 1,200 rows, 4.0 KiB (1.0 KiB stored) in db-dumps/clinic.sql\n\
              \x20 TABLE                   ROWS    BYTES\n\
              \x20 public.pa\\u{1b}tients  1,200  2.0 KiB\n\

@@ -54,6 +54,8 @@ pub fn describe(config: &Config) -> Value {
             "keep_monthly_months": retention.keep_monthly_months,
             "keep_yearly_years": retention.keep_yearly_years,
             "delete_oldest_over_mb": retention.delete_oldest_over_mb,
+            "object_lock": config.object_lock.map_or("off".to_owned(), |mode| mode.to_string()),
+            "delete_versions": config.delete_versions,
         },
         "health": {
             "max_age_days": config.health.max_age_days,

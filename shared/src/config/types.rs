@@ -12,7 +12,7 @@ use super::share::Share;
 use crate::retention::Policy;
 use crate::secret::{Secret, SecretRef};
 use crate::source::DumpLimits;
-use crate::store::UploadLimits;
+use crate::store::{LockMode, UploadLimits};
 
 /// The whole configuration of one run.
 #[derive(Debug, Clone)]
@@ -53,6 +53,10 @@ pub struct Config {
     pub timezone: TimeZone,
     /// The retention policy.
     pub retention: Policy,
+    /// How firmly backups are locked; `None`: they are not.
+    pub object_lock: Option<LockMode>,
+    /// Whether cleanup deletes all versions of an object.
+    pub delete_versions: bool,
     /// The limits of health.
     pub health: HealthLimits,
     /// `BACKUP_MONITOR_SAMPLE`: how much of a backup monitor reads every day; `None` = nothing.

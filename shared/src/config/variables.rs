@@ -81,6 +81,8 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("BACKUP_KEEP_MONTHLY_MONTHS", KEEP),
     ("BACKUP_KEEP_YEARLY_YEARS", KEEP),
     ("BACKUP_DELETE_OLDEST_OVER_MB", "a number of MiB from 1"),
+    ("BACKUP_OBJECT_LOCK", "off, governance or compliance; not with BACKUP_DELETE_OLDEST_OVER_MB"),
+    ("BACKUP_DELETE_VERSIONS", FLAG),
     ("BACKUP_MAX_AGE_DAYS", "a number of days from 1 to 3650"),
     ("BACKUP_MAX_STORAGE_MB", "a number of MiB from 1, or none"),
     ("BACKUP_MAX_DRILL_AGE_DAYS", "a number of days from 1 to 3650"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::disks::stem;
 use super::password::ends_in_newline;
 use super::variables::{DISK_VARIABLES, VARIABLES, disk_variable};
-use super::{Config, Lookup};
+use super::{Config, DiskKind, Lookup};
 
 /// What a person should know of the variables that made `config`. `names`: the names of all variables there are.
 ///
@@ -48,6 +48,12 @@ pub fn warnings(config: &Config, lookup: Lookup<'_>, names: &[String]) -> Vec<St
         warnings.push(
             "BACKUP_ALLOW_WEAK_PASSWORD is true: a weak password can be guessed, and with it every backup".into(),
         );
+    }
+    for disk in config.disks.iter().filter(|disk| matches!(disk.kind, DiskKind::Local { .. })) {
+        if config.object_lock.is_some() {
+            warnings
+                .push(format!("BACKUP_OBJECT_LOCK does nothing on the disk {}: a directory has no locks", disk.name));
+        }
     }
     if config.notifications.failure.is_empty() && config.notifications.health.is_empty() {
         warnings.push("nobody is told when a backup fails: no mail address and no Slack webhook is in use".into());

@@ -1,6 +1,7 @@
 use jiff::ToSpan;
 
 use super::*;
+use crate::store::{Guard, Hidden};
 
 fn now() -> Timestamp {
     "2026-06-30T03:00:00Z".parse().unwrap()
@@ -8,7 +9,7 @@ fn now() -> Timestamp {
 
 fn backup(hours_ago: i64, size: u64) -> Candidate {
     let date = now() - hours_ago.hours();
-    Candidate { key: format!("clinic/{date}"), date, size, verdict: None }
+    Candidate { key: format!("clinic/{date}"), date, size, verdict: None, guard: Guard::default() }
 }
 
 fn tail_of(backup: &Candidate) -> TailFacts {
@@ -33,6 +34,7 @@ fn healthy() -> DiskFacts {
         backups,
         notes_unread: None,
         foreign: 0,
+        hidden: Ok(Hidden::default()),
         newest_tail,
         previous_tail,
         trail: Some(Ok(trail_of(12))),
@@ -433,4 +435,21 @@ fn damage_that_is_noted_or_was_found_by_a_slice_is_unhealthy_and_a_slice_that_wa
     assert_eq!(message(&facts, "verified"), format!("clinic/x is damaged: piece 1 is gone; {known}"));
     facts = DiskFacts { samples: vec![sample(NotRead, Some("cut"))], ..healthy() };
     assert_eq!(failing(&facts), [("verified", Status::Warning)]);
+}
+
+#[test]
+fn what_no_listing_shows_counts_against_the_storage_limit() {
+    let limits = HealthLimits { max_storage_mb: Some(10), ..LIMITS };
+    let storage = |hidden: Result<Hidden, String>| {
+        let facts = DiskFacts { backups: vec![backup(1, 6 << 20)], hidden, ..healthy() };
+        let finding = check(&facts, &limits, now()).into_iter().find(|finding| finding.check == "max_storage").unwrap();
+        (finding.status, finding.message)
+    };
+    let hidden = |version_bytes, upload_bytes| Ok(Hidden { versions: 1, version_bytes, uploads: 1, upload_bytes });
+    let (status, message) = storage(hidden(2 << 20, 2 << 20));
+    assert_eq!((status, message.contains("old versions 2097152")), (Status::Ok, true), "{message}");
+    assert_eq!(storage(hidden(2 << 20, (2 << 20) + 1)).0, Status::Unhealthy);
+    // What could not be counted is told, and is no alarm of its own.
+    let (status, message) = storage(Err("not allowed".into()));
+    assert_eq!((status, message.contains("not allowed")), (Status::Warning, true), "{message}");
 }

@@ -190,6 +190,8 @@ fn cleanup_body(page: &mut Page, report: &CleanupReport, zone: &TimeZone) {
         let name = short(&disk.disk);
         let refused = disk.refused.iter().map(|refused| format!("{}: {}", clean(&refused.key, 200), refused.error));
         page.section(format!("Refused deletes on {name}"), refused);
+        let not_locked = disk.not_locked.iter().map(|it| format!("{}: {}", clean(&it.key, 200), it.error));
+        page.section(format!("Not locked on {name}"), not_locked);
         page.section(format!("Warnings on {name}"), disk.warnings.iter().cloned());
     }
     for disk in &report.disks {
@@ -201,6 +203,9 @@ fn cleanup_body(page: &mut Page, report: &CleanupReport, zone: &TimeZone) {
             (false, false) => format!("Due to be deleted on {name}, of which {} went", disk.deleted),
         };
         page.section(title, due.iter().map(|decision| format!("{}: {}", clean(&decision.key, 200), decision.reason)));
+        let guarded = disk.decisions.iter().filter(|decision| decision.guarded);
+        let guarded = guarded.map(|decision| format!("{}: {}", clean(&decision.key, 200), decision.reason));
+        page.section(format!("Kept on {name} by a lock or a hold"), guarded);
         page.section(format!("Foreign objects on {name}, left alone"), disk.foreign.iter().map(|key| clean(key, 200)));
     }
 }
@@ -214,6 +219,10 @@ fn cleanup_line(report: &DiskCleanup, dry_run: bool) -> String {
     let mut line = format!("{disk}: {} to keep ({})", count(stay, "backup", "backups"), bytes(report.kept_bytes));
     if !dry_run {
         line += &format!(", {} deleted ({})", report.deleted, bytes(report.deleted_bytes));
+        if report.pending_bytes > 0 {
+            let when = report.pending_until.map_or("at no known date".to_owned(), |until| format!("from {until:.0}"));
+            line += &format!(", of which {} become free {when}", bytes(report.pending_bytes));
+        }
     }
     if report.aborted_uploads > 0 {
         line += &format!(", {} aborted", count(report.aborted_uploads, "stale upload", "stale uploads"));

@@ -38,6 +38,7 @@ fn every_event_reads_well_in_every_channel() {
         parts: 0,
         verified: None,
         checksum: None,
+        locked_until: None,
         error: Some("put object: access denied".into()),
         ..failed.disks[1].clone()
     };
@@ -159,6 +160,30 @@ fn hostile_names_are_harmless() {
             assert_harmless(message, Some(*lines)).unwrap();
         }
     }
+}
+
+#[test]
+fn a_cleanup_tells_what_is_pending_what_is_kept_by_a_lock_and_what_could_not_be_locked() {
+    let mut cleanup = cleanup_report("clinic");
+    let disk = &mut cleanup.disks[0];
+    (disk.freed_bytes, disk.pending_bytes) = (0, 2 << 20);
+    disk.pending_until = Some("2026-07-31T00:00:00Z".parse().unwrap());
+    disk.decisions[0].guarded = true;
+    disk.decisions[0].reason = "locked until 2030-01-01T00:00:00Z".into();
+    disk.not_locked = vec![crate::report::RefusedDelete { key: "clinic/a.zip".into(), error: "access denied".into() }];
+    let text = message::render(&Event::CleanupSucceeded(&cleanup), "clinic", &berlin()).text;
+    for told in [
+        "of which 2.0 MiB become free from 2026-07-31T00:00:00Z",
+        "Kept on clinic by a lock or a hold",
+        "locked until 2030-01-01T00:00:00Z",
+        "Not locked on clinic",
+        "clinic/a.zip: access denied",
+    ] {
+        assert!(text.contains(told), "{told:?} is not in\n{text}");
+    }
+    cleanup.disks[0].pending_until = None;
+    let text = message::render(&Event::CleanupSucceeded(&cleanup), "clinic", &berlin()).text;
+    assert!(text.contains("of which 2.0 MiB become free at no known date"), "{text}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod dump;
 mod fanout;
+mod lock;
 mod proof;
 mod selection;
 
@@ -69,7 +70,7 @@ async fn run(
     let password = context.unless_stopped(environment.archive_password()).await?;
     let mut selection = context.unless_stopped(Selection::make(environment, event)).await?;
     let making = Making { key: key.clone(), date, sources: selection.names(), password: password.clone() };
-    let reach = FanOut::reach(&selection.stores, making, context.progress.clone());
+    let reach = FanOut::reach(&selection.stores, making, config, context);
     let mut lanes = context.unless_stopped(reach).await?;
     if lanes.is_empty() {
         return conclude(report, lanes);

@@ -4,6 +4,8 @@
 //! the newest backup is so old that backups must have been failing for long, nothing at all is deleted: the old ones are
 //! all there is.
 
+mod locks;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +19,7 @@ use crate::operation::end::End;
 use crate::operation::{Context, Event, Failed};
 use crate::report::{CleanupReport, DecisionReport, DiskCleanup, RefusedDelete};
 use crate::retention::{self, Candidate, Plan};
-use crate::store::Store;
+use crate::store::{Removed, Store};
 use crate::{Class, Error, Result};
 
 /// An upload that was begun this long ago is nobody's any more: a function lives for 15 minutes, and the longest run by
@@ -80,14 +82,19 @@ async fn clean_disk(
 ) -> (DiskCleanup, Option<Error>) {
     let mut report = DiskCleanup { disk: store.disk().to_owned(), ..DiskCleanup::default() };
     let result: Result<()> = async {
-        let plan = context.unless_stopped(plan_disk(environment, &**store, now, &mut report)).await?;
+        let (plan, candidates) = context.unless_stopped(plan_disk(environment, &**store, now, &mut report)).await?;
         if dry_run {
             return Ok(());
         }
+        // What stays is made safe before anything goes.
+        let locked = locks::extend(&plan, &candidates, &**store, environment.config(), now, &mut report);
+        context.unless_stopped(locked).await?;
         refuse_while_backups_fail(&plan, now, environment)?;
         refuse_while_the_newest_is_damaged(&plan)?;
-        context.unless_stopped(apply(&plan, &**store, &mut report)).await?;
+        let versions = environment.config().delete_versions;
+        context.unless_stopped(apply(&plan, &**store, versions, now, &mut report)).await?;
         let folder = format!("{}/", environment.config().name);
+        context.unless_stopped(tell_what_is_pending(&**store, &folder, now, &mut report)).await?;
         let stale = store.abort_stale(&folder, now - STALE_UPLOAD_AGE);
         report.aborted_uploads = context.unless_stopped(stale).await?;
         Ok(())
@@ -106,7 +113,7 @@ async fn clean_disk(
         Ok(()) => report.refused.first().map(|refused| {
             Error::new(Class::Permission, format!("{} deletes were refused, the first of {}", report.refused.len(), refused.key))
                 .because(refused.error.clone())
-                .hint("The role of cleanup needs s3:DeleteObject on the backups; a backup under Object Lock stays until its date.")
+                .hint("The role of cleanup needs s3:DeleteObject on the backups (s3:DeleteObjectVersion with BACKUP_DELETE_VERSIONS); a backup under Object Lock stays until its date.")
         }),
     };
     (report, error)
@@ -117,34 +124,70 @@ async fn plan_disk(
     store: &dyn Store,
     now: Timestamp,
     report: &mut DiskCleanup,
-) -> Result<Plan> {
+) -> Result<(Plan, Vec<Candidate>)> {
     let config = environment.config();
     let catalog = catalog::read(store, &config.name, &config.filename_prefix, &config.timezone).await?;
     let proofs = catalog::proofs(store, &catalog.backups).await.map_err(|error| {
         error.context("nothing is deleted as long as nobody can tell which backups were verified whole")
     })?;
-    let with_proof = |(backup, proof)| Candidate::from(backup).with_proof(proof);
-    let candidates: Vec<Candidate> = catalog.backups.iter().zip(proofs).map(with_proof).collect();
+    let guards = catalog::guards(store, &catalog.backups).await.map_err(|error| {
+        error.context("nothing is deleted as long as nobody can tell which backups are locked or held")
+    })?;
+    let known = proofs.into_iter().zip(guards);
+    let candidate = |(backup, (proof, guard))| Candidate::from(backup).with_proof(proof).with_guard(guard);
+    let candidates: Vec<Candidate> = catalog.backups.iter().zip(known).map(candidate).collect();
     let plan = retention::plan(&candidates, &config.retention, now, &config.timezone);
     report.decisions = plan.decisions.iter().map(DecisionReport::from).collect();
     report.kept_bytes = plan.keep_bytes();
     report.foreign = catalog.foreign.into_iter().map(|object| object.key).collect();
     report.warnings.clone_from(&plan.warnings);
-    Ok(plan)
+    Ok((plan, candidates))
 }
 
-/// Deletes exactly the planned keys, the oldest first, each once.
-async fn apply(plan: &Plan, store: &dyn Store, report: &mut DiskCleanup) -> Result<()> {
-    for decision in plan.decisions.iter().rev().filter(|decision| !decision.keep) {
-        match store.delete(&decision.key).await {
-            Ok(()) => {
+/// Deletes exactly the planned keys, the oldest first, each once. One that somebody has held since the plan was made stays.
+async fn apply(plan: &Plan, store: &dyn Store, versions: bool, now: Timestamp, report: &mut DiskCleanup) -> Result<()> {
+    for decision in plan.deletions() {
+        let deleted = async {
+            if store.guard(&decision.key).await?.keeps(now) {
+                let message = format!("{:?} was locked or held since the plan was made", decision.key);
+                return Err(Error::new(Class::Permission, message));
+            }
+            store.remove(&decision.key, versions).await
+        };
+        match deleted.await {
+            Ok(removed) => {
                 report.deleted += 1;
                 report.deleted_bytes += decision.size;
+                match removed {
+                    Removed::Freed => report.freed_bytes += decision.size,
+                    Removed::Hidden => report.pending_bytes += decision.size,
+                }
             }
             Err(error) => {
                 report.refused.push(RefusedDelete { key: decision.key.clone(), error: error.chain() });
             }
         }
+    }
+    Ok(())
+}
+
+/// Says when what was deleted and is still stored becomes free.
+async fn tell_what_is_pending(store: &dyn Store, folder: &str, now: Timestamp, report: &mut DiskCleanup) -> Result<()> {
+    if report.pending_bytes == 0 {
+        return Ok(());
+    }
+    match store.forgets(folder, now).await {
+        Ok(Some(until)) => report.pending_until = Some(until),
+        Ok(None) => report.warnings.push(format!(
+            "{} bytes of deleted backups stay as old versions, and no lifecycle rule of the bucket removes them: add one for \
+             noncurrent versions, or set BACKUP_DELETE_VERSIONS",
+            report.pending_bytes
+        )),
+        Err(error) => report.warnings.push(format!(
+            "{} bytes of deleted backups stay as old versions; when they become free is not known: {}",
+            report.pending_bytes,
+            error.chain()
+        )),
     }
     Ok(())
 }

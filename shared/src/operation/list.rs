@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::operation::backup::pick;
 use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Event};
-use crate::report::{BackupLine, DiskList, ListReport, ProofReport};
+use crate::report::{BackupLine, DiskList, GuardReport, ListReport, ProofReport};
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -78,6 +78,7 @@ async fn line(
         encrypted: None,
         verified: "not read: no password".to_owned(),
         proof: None,
+        guard: None,
     };
     // What is noted is told where it can be read; that it cannot is no fault of the backup.
     match catalog::proof(&**store, &backup.object).await {
@@ -87,6 +88,12 @@ async fn line(
             error = error.chain(),
             "what the last verification found cannot be read"
         ),
+    }
+    match store.guard(&backup.object.key).await {
+        Ok(guard) => line.guard = GuardReport::of(&guard, context.now),
+        Err(error) => {
+            tracing::warn!(disk = store.disk(), error = error.chain(), "whether it is locked or held cannot be seen");
+        }
     }
     let Some(password) = password else { return line };
     match reader::read_tail(store.clone(), &backup.object, password).await {

@@ -21,7 +21,7 @@ use crate::operation::{Context, Event, Failed};
 use crate::report::{Delivery, DiskHealth, FindingReport, MonitorReport};
 use crate::retention::Candidate;
 use crate::secret::Secret;
-use crate::store::{Object, Store};
+use crate::store::{Hidden, Object, Store};
 use crate::{Class, Error, notify};
 
 /// Checks the backups of every monitored disk and tells whoever wants to know.
@@ -121,6 +121,7 @@ async fn gather(
         backups: Vec::new(),
         notes_unread: None,
         foreign: 0,
+        hidden: Ok(Hidden::default()),
         newest_tail: None,
         previous_tail: None,
         trail: None,
@@ -136,6 +137,8 @@ async fn gather(
         }
     };
     facts.foreign = catalog.foreign.len() as u64;
+    let folder = format!("{}/", config.name);
+    facts.hidden = context.unless_stopped(store.hidden(&folder)).await.map_err(|error| error.chain());
     let proofs = context.unless_stopped(catalog::proofs(&**store, &catalog.backups)).await.unwrap_or_else(|error| {
         facts.notes_unread = Some(error.chain());
         vec![None; catalog.backups.len()]

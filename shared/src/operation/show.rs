@@ -12,9 +12,9 @@ use crate::environment::Environment;
 use crate::operation::Context;
 use crate::operation::find::{Wanted, find};
 use crate::operation::foreign::another_programs;
-use crate::report::{ForeignLine, ProofReport, ShowReport};
+use crate::report::{ForeignLine, GuardReport, ProofReport, ShowReport};
 use crate::secret::Secret;
-use crate::store::{Object, Store};
+use crate::store::{Guard, Object, Store};
 use crate::{Class, Error, Result};
 
 /// Tells what one backup holds.
@@ -34,6 +34,10 @@ pub async fn show(environment: &Environment, wanted: &Wanted, context: &Context)
                 tracing::warn!(disk, error = error.chain(), "what the last verification found cannot be read");
                 None
             });
+            let guard = store.guard(&backup.object.key).await.unwrap_or_else(|error| {
+                tracing::warn!(disk, error = error.chain(), "whether it is locked or held cannot be seen");
+                Guard::default()
+            });
             let date = backup.key.date();
             Ok(ShowReport {
                 disk: disk.clone(),
@@ -45,6 +49,7 @@ pub async fn show(environment: &Environment, wanted: &Wanted, context: &Context)
                 entries: inside.entries,
                 encrypted: inside.encrypted,
                 proof: proof.map(ProofReport::from),
+                guard: GuardReport::of(&guard, context.now),
                 manifest: inside.manifest,
                 foreign: inside.foreign,
             })

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ProofReport;
+use super::{GuardReport, ProofReport};
 use crate::archive::manifest::Manifest;
 
 /// What is inside a backup, as its authenticated end says.
@@ -27,6 +27,9 @@ pub struct ShowReport {
     pub encrypted: bool,
     /// What its last whole reading found; `None` = nothing is noted.
     pub proof: Option<ProofReport>,
+    /// What keeps it from being deleted; `None` = nothing, as far as could be seen.
+    #[serde(default)]
+    pub guard: Option<GuardReport>,
     /// The manifest, as `doc/format.md` describes it; `None`: another program wrote the archive.
     pub manifest: Option<Manifest>,
     /// What the directory of another program's archive says; nothing vouches for it.

@@ -39,6 +39,10 @@ pub enum Reason {
     NewestWhole,
     /// Stays: the newest backup of whose contents anything is known is damaged.
     HeldForDamage,
+    /// Stays: somebody holds it.
+    Held,
+    /// Stays: locked until then.
+    LockedUntil(Timestamp),
     /// Stays: younger than this many days.
     WithinDays(u32),
     /// Stays: the newest of its slot.
@@ -72,6 +76,8 @@ impl fmt::Display for Reason {
             Reason::Future => write!(f, "dated in the future; no rule is applied to it"),
             Reason::NewestWhole => write!(f, "the newest backup that was verified whole is never deleted"),
             Reason::HeldForDamage => write!(f, "nothing is deleted while a newer backup is known to be damaged"),
+            Reason::Held => write!(f, "held until it is released"),
+            Reason::LockedUntil(until) => write!(f, "locked until {until:.0}"),
             Reason::WithinDays(1) => write!(f, "all backups of the last day are kept"),
             Reason::WithinDays(days) => write!(f, "all backups of the last {days} days are kept"),
             Reason::NewestOfSlot(slot) => write!(f, "newest of its {slot}"),

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use super::*;
 use crate::catalog::BackupKey;
 
+mod guards;
+mod promise;
 mod simulation;
 mod verdicts;
 
@@ -19,7 +21,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn candidate(date: &str) -> Candidate {
-    Candidate { key: format!("clinic/{date}"), date: at(date), size: 1 << 20, verdict: None }
+    Candidate { key: format!("clinic/{date}"), date: at(date), size: 1 << 20, verdict: None, guard: Guard::default() }
 }
 
 fn candidates(dates: &[&str]) -> Vec<Candidate> {
@@ -85,7 +87,7 @@ fn every_decision_of_spatie_laravel_backup_is_ours_too() {
         let zone = zone(&case.tz);
         let candidate = |file: &File| {
             let key = BackupKey::parse("app", "", &file.name, &zone).unwrap();
-            Candidate { key: key.path(), date: key.date(), size: file.size, verdict: None }
+            Candidate { key: key.path(), date: key.date(), size: file.size, verdict: None, guard: Guard::default() }
         };
         let files: Vec<_> = case.files.iter().map(candidate).collect();
         let policy = Policy {
@@ -204,8 +206,10 @@ fn a_flood_of_backups_in_one_day_pushes_out_no_other_day() {
     let now = at("2026-06-30T02:30:00Z");
     let days = (10..30).map(|day| now - (day * 24).hours());
     let flood = (0..1000).map(|minute| now - (9 * 24).hours() + minute.minutes());
-    let all: Vec<_> =
-        days.chain(flood).map(|date| Candidate { key: date.to_string(), date, size: 1, verdict: None }).collect();
+    let all: Vec<_> = days
+        .chain(flood)
+        .map(|date| Candidate { key: date.to_string(), date, size: 1, verdict: None, guard: Guard::default() })
+        .collect();
     let kept = kept(&plan(&all, &Policy::default(), now, &TimeZone::UTC));
     assert!(all[..20].iter().all(|candidate| kept.contains(&candidate.key)));
 }
@@ -309,7 +313,13 @@ fn a_day_is_a_day_of_the_zone() {
 
 #[test]
 fn of_equal_dates_the_first_key_counts_as_the_newest() {
-    let twin = |key: &str| Candidate { key: key.into(), date: at("2026-06-30T02:00:00Z"), size: 1, verdict: None };
+    let twin = |key: &str| Candidate {
+        key: key.into(),
+        date: at("2026-06-30T02:00:00Z"),
+        size: 1,
+        verdict: None,
+        guard: Guard::default(),
+    };
     for all in [[twin("a"), twin("b")], [twin("b"), twin("a")]] {
         let plan = plan(&all, &NONE, at("2026-06-30T02:30:00Z"), &TimeZone::UTC);
         assert_eq!(kept(&plan), BTreeSet::from(["a".into()]));
@@ -341,6 +351,7 @@ prop_compose! {
             date: at(NOW) - (quarters * 6).hours(),
             size: mib << 20,
             verdict: None,
+            guard: Guard::default(),
         };
         near.into_iter().chain(far).enumerate().map(candidate).collect()
     }

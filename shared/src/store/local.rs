@@ -3,13 +3,15 @@
 //! An upload is a hidden file beside its place (`.<name>.<random>.nightvault-upload`, mode 0600), synced, then renamed
 //! without replacing, and the directory is synced: a file that has the key's name is whole, whatever is killed or
 //! unplugged. What a killed process leaves is never listed, and `abort_stale` removes it. Notes are a hidden file beside
-//! the object too (`.<name>.nightvault-notes.json`).
+//! the object too (`.<name>.nightvault-notes.json`), and so is a hold (`.<name>.nightvault-hold`). A hold is a mark that
+//! cleanup heeds; the file system keeps nobody from removing a file.
 //!
 //! Symbolic links below the directory are not followed, and keys that would leave it are refused. The directory itself
 //! is made by `probe` and `create`; `list` of one that is missing is an error, because a disk that is not mounted must
 //! not look like a disk without backups. The file system keeps no checksums, so `Stored::checksum` is `None`.
 
 mod files;
+mod holds;
 mod keys;
 mod notes;
 mod upload;
@@ -22,7 +24,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use self::upload::LocalUpload;
-use super::{Notes, Object, Store, Upload, already_exists, check_note};
+use super::{Guard, HeldBy, Hidden, Notes, Object, Store, Upload, already_exists, check_note};
 use crate::{Error, Result};
 
 /// Archives in a directory.
@@ -97,7 +99,8 @@ impl Store for LocalStore {
         let path = self.path(key)?;
         self.blocking(move |store| {
             files::delete(&store.root, &path)?;
-            files::delete(&store.root, &keys::notes_beside(&path))
+            files::delete(&store.root, &keys::notes_beside(&path))?;
+            files::delete(&store.root, &keys::hold_beside(&path))
         })
         .await
     }
@@ -105,6 +108,11 @@ impl Store for LocalStore {
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64> {
         let prefix = prefix.to_owned();
         self.blocking(move |store| files::remove_stale(&store.root, &prefix, before)).await
+    }
+
+    async fn hidden(&self, prefix: &str) -> Result<Hidden> {
+        let prefix = prefix.to_owned();
+        self.blocking(move |store| files::hidden(&store.root, &prefix)).await
     }
 
     async fn notes(&self, key: &str) -> Result<Option<Notes>> {
@@ -117,6 +125,24 @@ impl Store for LocalStore {
         let (key, path, name, value) = (key.to_owned(), self.path(key)?, name.to_owned(), value.to_owned());
         self.blocking(move |store| notes::write(store, &key, &path, name, value)).await?;
         Ok(true)
+    }
+
+    async fn guard(&self, key: &str) -> Result<Guard> {
+        let path = self.path(key)?;
+        let hold = self.blocking(move |store| holds::read(&store.root, &path)).await?;
+        Ok(Guard { lock: None, hold })
+    }
+
+    async fn hold(&self, key: &str, text: &str) -> Result<Option<HeldBy>> {
+        check_note("hold", text)?;
+        let (key, path, text) = (key.to_owned(), self.path(key)?, text.to_owned());
+        self.blocking(move |store| holds::write(store, &key, &path, &text)).await?;
+        Ok(Some(HeldBy::Mark))
+    }
+
+    async fn release(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        self.blocking(move |store| files::delete(&store.root, &keys::hold_beside(&path))).await
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 
-use super::{Notes, Object, Review, Store, Stored, Upload};
+use super::{Guard, HeldBy, Hold, Notes, Object, Review, Store, Stored, Upload};
 use super::{already_exists, check_note, check_range, check_review, check_version, not_found};
 use crate::{Class, Error, Result};
 
@@ -29,6 +29,7 @@ struct State {
     objects: BTreeMap<String, (Object, Bytes)>,
     uploads: BTreeMap<u64, Begun>,
     notes: BTreeMap<String, Notes>,
+    holds: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl MemoryStore {
             objects: BTreeMap::new(),
             uploads: BTreeMap::new(),
             notes: BTreeMap::new(),
+            holds: BTreeMap::new(),
         };
         Self { disk: name.into(), state: Arc::new(Mutex::new(state)) }
     }
@@ -108,6 +110,7 @@ impl Store for MemoryStore {
         let mut state = self.state();
         state.objects.remove(key);
         state.notes.remove(key);
+        state.holds.remove(key);
         Ok(())
     }
 
@@ -130,6 +133,26 @@ impl Store for MemoryStore {
         }
         state.notes.entry(key.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
         Ok(true)
+    }
+
+    async fn guard(&self, key: &str) -> Result<Guard> {
+        let hold = self.state().holds.get(key).cloned().map(|text| Hold { by: HeldBy::Mark, text: Some(text) });
+        Ok(Guard { lock: None, hold })
+    }
+
+    async fn hold(&self, key: &str, text: &str) -> Result<Option<HeldBy>> {
+        check_note("hold", text)?;
+        let mut state = self.state();
+        if !state.objects.contains_key(key) {
+            return Err(not_found(&self.disk, key));
+        }
+        state.holds.insert(key.to_owned(), text.to_owned());
+        Ok(Some(HeldBy::Mark))
+    }
+
+    async fn release(&self, key: &str) -> Result<()> {
+        self.state().holds.remove(key);
+        Ok(())
     }
 }
 
@@ -171,7 +194,7 @@ impl Upload for MemoryUpload {
         let object = Object { key: self.key.clone(), size, modified: state.now, etag };
         state.objects.insert(self.key.clone(), (object.clone(), bytes));
         drop(state);
-        Ok(Stored { object, parts: 1, checksum: None })
+        Ok(Stored { object, parts: 1, checksum: None, lock: None })
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

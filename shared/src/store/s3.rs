@@ -8,17 +8,22 @@
 //!   is lost, the mark decides whether the object that is there is ours.
 //! - **Reads** name the version (If-Match), are measured, and go on where a connection broke off.
 //! - **Notes** are tags of the object (`nightvault-<name>`); other tags stay (`tags`).
+//! - **Holds** are legal holds where the bucket has Object Lock, with a tag that says why; elsewhere the tag alone, which
+//!   nobody but our cleanup heeds (`locks`).
 //! - **Deletes** take exactly one key. In a versioned bucket S3 then hides the object behind a delete marker: it is gone
-//!   for every operation of Nightvault, and is paid for until the bucket's lifecycle rule removes old versions.
+//!   for every operation of Nightvault, and is paid for until the bucket's lifecycle rule removes old versions; the answer
+//!   says so, and on request every version is deleted instead (`versions`).
 //! - **Listings** are read to their last page and sorted here. `encoding-type=url` is not asked for, because stores
 //!   exist that confirm it and do not encode; S3 writes control characters as character references without it.
 
 mod client;
 mod completion;
 mod fault;
+mod locks;
 mod sums;
 mod tags;
 mod upload;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -36,7 +41,10 @@ use jiff::Timestamp;
 use self::fault::{Fault, Place};
 use self::upload::S3Upload;
 use super::parts::Parts;
-use super::{Notes, Object, Store, Upload, UploadLimits, already_exists, check_note, check_range, not_found, replaced};
+use super::{
+    Guard, HeldBy, Hidden, Lock, Locking, Notes, Object, Removed, Store, Upload, UploadLimits, already_exists,
+    check_note, check_range, not_found, replaced,
+};
 use crate::config::types::S3Config;
 use crate::{Class, Error, Result};
 
@@ -104,6 +112,42 @@ impl S3Store {
                     Err(fault.error(self.place(), &format!("look at {key:?}"), "s3:GetObject and s3:ListBucket"))
                 }
             },
+        }
+    }
+
+    /// Uploads in progress under a full prefix: key, name, and when each was begun. A store that cannot list them is told
+    /// in the log, and counts as having none.
+    async fn uploads(&self, full: &str) -> Result<Vec<(String, String, Timestamp)>> {
+        let mut uploads = Vec::new();
+        let (mut key_marker, mut id_marker): (Option<String>, Option<String>) = (None, None);
+        loop {
+            let list = self.client().list_multipart_uploads().bucket(self.bucket()).prefix(full);
+            let list = list.set_key_marker(key_marker.clone()).set_upload_id_marker(id_marker.clone());
+            let page = match list.send().await.map_err(Fault::of) {
+                Ok(page) => page,
+                Err(fault) if fault.is_unknown_request() => {
+                    let store = self.place().to_string();
+                    tracing::debug!(store, fault = %fault, "this store cannot list uploads in progress");
+                    return Ok(uploads);
+                }
+                Err(fault) => {
+                    let action = "s3:ListBucketMultipartUploads";
+                    return Err(fault.error(self.place(), &format!("list uploads under {full:?}"), action));
+                }
+            };
+            for found in page.uploads() {
+                let (Some(key), Some(id), Some(begun)) = (found.key(), found.upload_id(), found.initiated()) else {
+                    continue;
+                };
+                if let Some(begun) = timestamp(begun).filter(|_| key.starts_with(full)) {
+                    uploads.push((key.to_owned(), id.to_owned(), begun));
+                }
+            }
+            let next = (page.next_key_marker, page.next_upload_id_marker);
+            if page.is_truncated != Some(true) || next.0.is_none() || next == (key_marker, id_marker) {
+                return Ok(uploads);
+            }
+            (key_marker, id_marker) = next;
         }
     }
 
@@ -235,57 +279,47 @@ impl Store for S3Store {
     }
 
     async fn create(&self, key: &str, expected_bytes: Option<u64>) -> Result<Box<dyn Upload>> {
+        self.create_locked(key, expected_bytes, None).await
+    }
+
+    async fn create_locked(
+        &self,
+        key: &str,
+        expected_bytes: Option<u64>,
+        lock: Option<Lock>,
+    ) -> Result<Box<dyn Upload>> {
         if self.look(key).await?.is_some() {
             return Err(already_exists(self.disk(), key));
         }
         let parts = Parts::plan(self.inner.limits.first_part_bytes, expected_bytes);
-        Ok(Box::new(S3Upload::begin(self.clone(), key, parts)?))
+        Ok(Box::new(S3Upload::begin(self.clone(), key, parts, lock)?))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        let delete = self.client().delete_object().bucket(self.bucket()).key(self.full(key));
-        match delete.send().await.map_err(Fault::of) {
-            Ok(_) => Ok(()),
-            Err(fault) if fault.status == Some(404) && !fault.is("NoSuchBucket") => Ok(()),
-            Err(fault) => Err(fault.error(self.place(), &format!("delete {key:?}"), "s3:DeleteObject")),
-        }
+        versions::hide(self, key).await.map(|_| ())
     }
 
-    /// A store that cannot list its uploads is told in the log, and counts as having none.
+    async fn remove(&self, key: &str, versions: bool) -> Result<Removed> {
+        if versions { versions::destroy(self, key).await } else { versions::hide(self, key).await }
+    }
+
+    async fn forgets(&self, prefix: &str, hidden_at: Timestamp) -> Result<Option<Timestamp>> {
+        versions::forgotten(self, prefix, hidden_at).await
+    }
+
+    async fn hidden(&self, prefix: &str) -> Result<Hidden> {
+        versions::hidden(self, prefix).await
+    }
+
     async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<u64> {
-        let full = self.full(prefix);
         let mut aborted = 0;
-        let (mut key_marker, mut id_marker): (Option<String>, Option<String>) = (None, None);
-        loop {
-            let list = self.client().list_multipart_uploads().bucket(self.bucket()).prefix(&full);
-            let list = list.set_key_marker(key_marker.clone()).set_upload_id_marker(id_marker.clone());
-            let page = match list.send().await.map_err(Fault::of) {
-                Ok(page) => page,
-                Err(fault) if fault.is_unknown_request() => {
-                    let store = self.place().to_string();
-                    tracing::debug!(store, fault = %fault, "this store cannot list uploads in progress");
-                    return Ok(aborted);
-                }
-                Err(fault) => {
-                    let action = "s3:ListBucketMultipartUploads";
-                    return Err(fault.error(self.place(), &format!("list uploads under {prefix:?}"), action));
-                }
-            };
-            for found in page.uploads() {
-                let (Some(key), Some(id), Some(begun)) = (found.key(), found.upload_id(), found.initiated()) else {
-                    continue;
-                };
-                if key.starts_with(&full) && timestamp(begun).is_some_and(|begun| begun < before) {
-                    upload::abort(self, key, id).await?;
-                    aborted += 1;
-                }
+        for (key, id, begun) in self.uploads(&self.full(prefix)).await? {
+            if begun < before {
+                upload::abort(self, &key, &id).await?;
+                aborted += 1;
             }
-            let next = (page.next_key_marker, page.next_upload_id_marker);
-            if page.is_truncated != Some(true) || next.0.is_none() || next == (key_marker, id_marker) {
-                return Ok(aborted);
-            }
-            (key_marker, id_marker) = next;
         }
+        Ok(aborted)
     }
 
     async fn notes(&self, key: &str) -> Result<Option<Notes>> {
@@ -294,7 +328,28 @@ impl Store for S3Store {
 
     async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
         check_note(name, value)?;
-        tags::note(self, key, name, value).await
+        tags::note(self, key, name, Some(value)).await
+    }
+
+    async fn guard(&self, key: &str) -> Result<Guard> {
+        locks::guard(self, key).await
+    }
+
+    async fn locking(&self) -> Result<Locking> {
+        locks::locking(self).await
+    }
+
+    async fn lock(&self, key: &str, lock: Lock) -> Result<Option<Lock>> {
+        locks::lock(self, key, lock).await
+    }
+
+    async fn hold(&self, key: &str, text: &str) -> Result<Option<HeldBy>> {
+        check_note("hold", text)?;
+        locks::hold(self, key, text).await
+    }
+
+    async fn release(&self, key: &str) -> Result<()> {
+        locks::release(self, key).await
     }
 }
 

@@ -116,29 +116,43 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         denied.push(adding(ARCHIVE));
     }
 
-    let puts = ["s3:PutObject", "s3:ListMultipartUploadParts"].map(|action| call(action, ARCHIVE)).to_vec();
+    let puts = vec![call("s3:PutObject", ARCHIVE)];
+    let parts = vec![call("s3:ListMultipartUploadParts", ARCHIVE)];
+    let uploads = vec![call("s3:ListBucketMultipartUploads", VAULT)];
+    let versions = vec![call("s3:ListBucketVersions", VAULT)];
     let abort = vec![call("s3:AbortMultipartUpload", ARCHIVE)];
     let reads = vec![call("s3:GetObject", ARCHIVE)];
+    let locks = vec![call("s3:PutObjectRetention", ARCHIVE)];
+    let looks_at_lock = vec![call("s3:GetObjectRetention", ARCHIVE)];
+    let looks_at_rule = vec![call("s3:GetBucketObjectLockConfiguration", VAULT)];
     let notes = vec![call("s3:GetObjectTagging", ARCHIVE)];
+    let holds = vec![call("s3:GetObjectLegalHold", ARCHIVE)];
     let tags = vec![call("s3:PutObjectTagging", ARCHIVE)];
-    let deletes = vec![call("s3:DeleteObject", ARCHIVE), call("s3:ListBucketMultipartUploads", VAULT)];
+    let deletes = vec![call("s3:DeleteObject", ARCHIVE), call("s3:GetLifecycleConfiguration", VAULT)];
     let password = vec![call("secretsmanager:GetSecretValue", PASSWORD), decrypt(KEY, PASSWORD)];
     let database = vec![call("secretsmanager:GetSecretValue", DATABASE)];
     let database_key = vec![decrypt(SECRETS_KEY, DATABASE)];
     let (seals, opens) = (vec![by_s3("kms:GenerateDataKey")], vec![by_s3("kms:Decrypt")]);
     let login = vec![call("rds-db:connect", LOGIN)];
-    // The last ones exist only with every option on.
-    let groups: [(Vec<Call>, &[&str]); 11] = [
+    // The last lines exist only with every option on.
+    let groups: [(Vec<Call>, &[&str]); 19] = [
         (puts, &["BackupRole"]),
+        (parts, &["BackupRole", "MonitorRole"]),
+        (uploads, &["CleanupRole", "MonitorRole"]),
+        (versions, &["MonitorRole"]),
         (abort, &["BackupRole", "CleanupRole"]),
         (reads, &["BackupRole", "MonitorRole"]),
         (notes, &["CleanupRole", "MonitorRole"]),
         (tags, &["MonitorRole"]),
+        (holds, &["CleanupRole"]),
         (deletes, &["CleanupRole"]),
         (password, &["BackupRole", "MonitorRole"]),
         (database, &["BackupRole"]),
         (login, if complete { &["BackupRole"] } else { &[] }),
         (database_key, if complete { &["BackupRole"] } else { &[] }),
+        (locks, if complete { &["BackupRole", "CleanupRole"] } else { &[] }),
+        (looks_at_lock, if complete { &["BackupRole", "CleanupRole"] } else { &["CleanupRole"] }),
+        (looks_at_rule, if complete { &["BackupRole"] } else { &[] }),
         (seals, if complete { &ROLES[..3] } else { &[] }),
         (opens, if complete { &ROLES[..3] } else { &[] }),
     ];
@@ -161,7 +175,6 @@ fn of_nobody() -> Vec<Call> {
     for action in [
         "s3:DeleteObjectVersion",
         "s3:BypassGovernanceRetention",
-        "s3:PutObjectRetention",
         "s3:PutObjectLegalHold",
         "s3:PutObjectAcl",
         "s3:GetObjectVersion",
@@ -184,6 +197,9 @@ fn of_nobody() -> Vec<Call> {
         "s3:GetObject",
         "s3:GetObjectTagging",
         "s3:PutObjectTagging",
+        "s3:GetObjectRetention",
+        "s3:GetObjectLegalHold",
+        "s3:PutObjectRetention",
         "s3:PutObject",
         "s3:DeleteObject",
         "s3:AbortMultipartUpload",
@@ -192,7 +208,13 @@ fn of_nobody() -> Vec<Call> {
         denied.push(call(action, "arn:here:Vault.Outputs.BucketArn/other/2024-01-15-02-00-00.zip"));
         denied.push(call(action, "arn:aws:s3:::elsewhere/clinic/2024-01-15-02-00-00.zip"));
     }
-    for action in ["s3:ListBucket", "s3:ListBucketMultipartUploads"] {
+    for action in [
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListBucketVersions",
+        "s3:GetLifecycleConfiguration",
+        "s3:GetBucketObjectLockConfiguration",
+    ] {
         denied.push(call(action, "arn:aws:s3:::elsewhere"));
     }
     let (secret, key) = ("arn:aws:secretsmanager:eu-central-1:111111111111:secret:other", "arn:aws:kms:x:y:key/other");
@@ -273,6 +295,7 @@ pub(super) fn of_the_bucket() -> Vec<Call> {
         here("s3:BypassGovernanceRetention"),
         of_this_account(&call("s3:DeleteObject", RECORD)),
         of_this_account(&call("s3:PutObject", RECORD)).with("s3:ObjectCreationOperation", "true"),
+        here("s3:PutObjectRetention").with("s3:object-lock-remaining-retention-days", "3651"),
         here("s3:PutObject").with("s3:x-amz-server-side-encryption-customer-algorithm", "AES256"),
         here("s3:PutObject").with("s3:x-amz-server-side-encryption-aws-kms-key-id", "arn:aws:kms:x:y:key/intruder"),
         of_this_account(&call("s3:ListBucket", "arn:here:Bucket")).with("aws:PrincipalAccount", "222222222222"),

@@ -58,12 +58,17 @@ fn holds(operator: &str, values: &Value, actual: Option<&str>) -> bool {
         "StringNotEquals" => !actual.is_some_and(|actual| any(values, |value| value == actual)),
         "StringEquals" | "Bool" => actual.is_some_and(|actual| any(values, |value| value == actual)),
         "ArnLike" | "StringLike" => actual.is_some_and(|actual| any(values, |value| matches(value, actual))),
-        "NumericLessThan" => {
-            let number = |text: &str| text.parse::<f64>().unwrap();
-            actual.is_some_and(|actual| any(values, |value| number(actual) < number(value)))
-        }
+        "NumericLessThan" => compare(values, actual, |actual, value| actual < value),
+        "NumericGreaterThan" => compare(values, actual, |actual, value| actual > value),
         other => panic!("{other} is not known here"),
     }
+}
+
+fn compare(values: &Value, actual: Option<&str>, holds: fn(f64, f64) -> bool) -> bool {
+    let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok()).unwrap();
+    let Some(actual) = actual else { return false };
+    let actual = actual.parse().unwrap();
+    list(values).iter().any(|value| holds(actual, number(value)))
 }
 
 /// `*` stands for any text, `?` for any character.

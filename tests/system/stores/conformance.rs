@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nightvault_core::Class;
-use nightvault_core::store::{Notes, Review};
+use nightvault_core::store::{Guard, HeldBy, Hold, Notes, Review};
 
 use super::rig::{PART, Rig, assert_class, assert_nothing_visible, get, noise, put};
 
@@ -236,4 +236,45 @@ pub(crate) async fn notes_stand_beside_an_object_and_go_with_it(rig: &Rig) {
     assert_eq!(store.notes(KEY).await.unwrap(), Some(Notes::new()));
     rig.put(KEY, b"another").await.unwrap();
     assert_eq!(store.notes(KEY).await.unwrap(), Some(Notes::new()));
+}
+
+pub(crate) async fn a_hold_is_told_until_it_is_released_and_changes_nothing_else(rig: &Rig) {
+    let (store, other) = (rig.store.as_ref(), "clinic/2024-01-16-02-00-00.zip");
+    let before = rig.put(KEY, b"one").await.unwrap().object;
+    rig.put(other, b"two").await.unwrap();
+    let none = Guard::default();
+    assert_eq!(store.guard(KEY).await.unwrap(), none);
+    let held = store.hold(KEY, "2024-01-16T03:00:00Z audit").await.unwrap();
+    if !rig.keeps_notes {
+        // A store without a place for a hold says so, and nothing is held.
+        assert_eq!((held, store.guard(KEY).await.unwrap()), (None, none.clone()));
+        return store.release(KEY).await.unwrap();
+    }
+    assert_eq!(held, Some(HeldBy::Mark));
+    let hold = |text: &str| Guard { lock: None, hold: Some(Hold { by: HeldBy::Mark, text: Some(text.into()) }) };
+    assert_eq!(store.guard(KEY).await.unwrap(), hold("2024-01-16T03:00:00Z audit"));
+    assert_eq!(store.guard(other).await.unwrap(), none);
+    // Held again, for another reason; what is noted besides stays.
+    assert!(store.note(KEY, "verified", "whole").await.unwrap());
+    store.hold(KEY, "another").await.unwrap();
+    assert_eq!(store.guard(KEY).await.unwrap(), hold("another"));
+    assert_eq!(store.head(KEY).await.unwrap(), Some(before.clone()));
+    assert_eq!(get(store, &before).await, "one");
+    assert_eq!(rig.keys("").await, [KEY, other]);
+    for _ in 0..2 {
+        store.release(KEY).await.unwrap();
+        assert_eq!(store.guard(KEY).await.unwrap(), none);
+    }
+    assert_eq!(store.notes(KEY).await.unwrap().unwrap()["verified"], "whole");
+    assert_class(store.hold(KEY, "\u{e9}").await, Class::Bug);
+    // What is not there is not held, cannot be, and can be let go.
+    assert_class(store.hold("clinic/none.zip", "x").await, Class::NotFound);
+    assert_eq!(store.guard("clinic/none.zip").await.unwrap(), none);
+    store.release("clinic/none.zip").await.unwrap();
+    // A hold goes with its object and does not wait for the next one of its name.
+    store.hold(KEY, "gone with it").await.unwrap();
+    store.delete(KEY).await.unwrap();
+    assert_eq!(store.guard(KEY).await.unwrap(), none);
+    rig.put(KEY, b"another").await.unwrap();
+    assert_eq!(store.guard(KEY).await.unwrap(), none);
 }

@@ -45,6 +45,7 @@ async fn every_call_can_be_made_to_fail_with_any_class() {
             Call::Delete => store.delete(KEY).await,
             Call::AbortStale => store.abort_stale("", jiff::Timestamp::MAX).await.map(|_| ()),
             Call::Notes => store.notes(KEY).await.map(|_| ()),
+            Call::Guard => store.guard(KEY).await.map(|_| ()),
             Call::Note => store.note(KEY, "a", "b").await.map(|_| ()),
         };
         assert_class(outcome, Class::Permission);

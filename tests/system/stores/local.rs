@@ -72,6 +72,23 @@ async fn a_key_that_leaves_the_directory_is_refused_by_every_call() {
 }
 
 #[tokio::test]
+async fn a_mark_holds_whatever_it_says() {
+    let (directory, store) = vault();
+    put(&store, KEY, b"x", None).await.unwrap();
+    let mark = root(&directory).join("clinic/.2024-01-15-02-00-00.zip.nightvault-hold");
+    for (text, read) in [(&b""[..], None), (b"\xff\xfe", None), (b"by hand", Some("by hand".to_owned()))] {
+        fs::write(&mark, text).unwrap();
+        assert_eq!(store.guard(KEY).await.unwrap().hold.unwrap().text, read);
+    }
+    // Notes that are damaged and written anew take no hold with them.
+    fs::write(root(&directory).join("clinic/.2024-01-15-02-00-00.zip.nightvault-notes.json"), "{").unwrap();
+    store.note(KEY, "verified", "whole").await.unwrap();
+    assert!(store.guard(KEY).await.unwrap().hold.is_some());
+    store.release(KEY).await.unwrap();
+    assert!(!mark.exists());
+}
+
+#[tokio::test]
 async fn symbolic_links_are_not_followed() {
     let (directory, store) = vault();
     store.probe().await.unwrap();

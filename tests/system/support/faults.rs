@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use nightvault_core::store::{Notes, Object, Review, Store, Stored, Upload};
+use nightvault_core::store::{
+    Guard, HeldBy, Hidden, Lock, Locking, Notes, Object, Removed, Review, Store, Stored, Upload,
+};
 use nightvault_core::{Class, Error, Result};
 
 /// A call that can be made to fail.
@@ -29,10 +31,11 @@ pub(crate) enum Call {
     AbortStale,
     Notes,
     Note,
+    Guard,
 }
 
 impl Call {
-    pub(crate) const ALL: [Call; 11] = [
+    pub(crate) const ALL: [Call; 12] = [
         Call::Probe,
         Call::List,
         Call::Head,
@@ -44,6 +47,7 @@ impl Call {
         Call::AbortStale,
         Call::Notes,
         Call::Note,
+        Call::Guard,
     ];
 }
 
@@ -144,9 +148,7 @@ impl Store for FaultyStore {
     }
 
     async fn create(&self, key: &str, expected_bytes: Option<u64>) -> Result<Box<dyn Upload>> {
-        self.may(Call::Create)?;
-        let inner = Some(self.inner.create(key, expected_bytes).await?);
-        Ok(Box::new(FaultyUpload { store: self.clone(), inner }))
+        self.create_locked(key, expected_bytes, None).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -167,6 +169,47 @@ impl Store for FaultyStore {
     async fn note(&self, key: &str, name: &str, value: &str) -> Result<bool> {
         self.may(Call::Note)?;
         self.inner.note(key, name, value).await
+    }
+
+    async fn guard(&self, key: &str) -> Result<Guard> {
+        self.may(Call::Guard)?;
+        self.inner.guard(key).await
+    }
+
+    async fn create_locked(
+        &self,
+        key: &str,
+        expected_bytes: Option<u64>,
+        lock: Option<Lock>,
+    ) -> Result<Box<dyn Upload>> {
+        self.may(Call::Create)?;
+        let inner = Some(self.inner.create_locked(key, expected_bytes, lock).await?);
+        Ok(Box::new(FaultyUpload { store: self.clone(), inner }))
+    }
+
+    async fn locking(&self) -> Result<Locking> {
+        self.inner.locking().await
+    }
+
+    async fn lock(&self, key: &str, lock: Lock) -> Result<Option<Lock>> {
+        self.inner.lock(key, lock).await
+    }
+
+    async fn remove(&self, key: &str, versions: bool) -> Result<Removed> {
+        self.may(Call::Delete)?;
+        self.inner.remove(key, versions).await
+    }
+
+    async fn hidden(&self, prefix: &str) -> Result<Hidden> {
+        self.inner.hidden(prefix).await
+    }
+
+    async fn hold(&self, key: &str, text: &str) -> Result<Option<HeldBy>> {
+        self.inner.hold(key, text).await
+    }
+
+    async fn release(&self, key: &str) -> Result<()> {
+        self.inner.release(key).await
     }
 }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nightvault_core::config::types::{DiskConfig, DiskKind, S3Config, S3Credentials};
@@ -46,6 +49,15 @@ pub(crate) async fn aws_bucket() -> Bucket {
     let name = unique();
     let client = client(&endpoint);
     client.create_bucket().bucket(&name).send().await.unwrap();
+    Bucket { name, endpoint, client, root: None }
+}
+
+/// A new bucket on `ministack` that keeps versions and can lock them. What is locked there ends with the server's memory.
+pub(crate) async fn locking_bucket() -> Bucket {
+    let endpoint = given("TEST_AWS_ENDPOINT");
+    let name = unique();
+    let client = client(&endpoint);
+    client.create_bucket().bucket(&name).object_lock_enabled_for_bucket(true).send().await.unwrap();
     Bucket { name, endpoint, client, root: None }
 }
 
@@ -105,6 +117,21 @@ impl Bucket {
         let start = format!(".bucket-{}.", URL_SAFE_NO_PAD.encode(&self.name));
         let names = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(move |name| name.to_string_lossy().starts_with(&start))
+    }
+
+    /// Gives the bucket a lifecycle rule for old versions.
+    pub(crate) async fn forget_old_versions_after(&self, days: i32) {
+        let expires = NoncurrentVersionExpiration::builder().noncurrent_days(days).build();
+        let rule = LifecycleRule::builder()
+            .id("forget")
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix("").build())
+            .noncurrent_version_expiration(expires)
+            .build()
+            .unwrap();
+        let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+        let put = self.client.put_bucket_lifecycle_configuration().bucket(&self.name);
+        put.lifecycle_configuration(rules).send().await.unwrap();
     }
 
     /// Removes the bucket and what is in it.

@@ -42,6 +42,7 @@ pub(super) fn backup_report(name: &str) -> BackupReport {
         parts: 38,
         verified: Some("tail".into()),
         checksum: Some(format!("crc64nvme:{name}")),
+        locked_until: None,
         error: None,
     };
     let second = DiskReport { verified: Some("full".into()), checksum: None, parts: 1, ..disk.clone() };
@@ -66,6 +67,7 @@ pub(super) fn cleanup_report(name: &str) -> CleanupReport {
         size: 1 << 20,
         keep,
         reason: reason.into(),
+        guarded: false,
     };
     let disk = DiskCleanup {
         disk: name.into(),
@@ -77,6 +79,11 @@ pub(super) fn cleanup_report(name: &str) -> CleanupReport {
         foreign: vec![name.into()],
         deleted: 2,
         deleted_bytes: 2 << 20,
+        freed_bytes: 2 << 20,
+        pending_bytes: 0,
+        pending_until: None,
+        locked: 0,
+        not_locked: Vec::new(),
         kept_bytes: 1 << 20,
         aborted_uploads: 1,
         warnings: vec![format!("{name} is dated in the future")],
@@ -115,6 +122,7 @@ pub(super) fn monitor_report(name: &str, healthy: bool) -> MonitorReport {
         healthy,
         backups: 12,
         used_bytes: 3 << 30,
+        hidden_bytes: 0,
         newest: Some(at("2026-06-30T02:00:00Z")),
         newest_percent: None,
         limit_bytes: None,

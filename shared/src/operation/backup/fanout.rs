@@ -9,10 +9,13 @@ use jiff::Timestamp;
 
 use crate::archive::manifest::FileProblemKind;
 use crate::archive::{ArchiveOutput, reader};
+use crate::config::Config;
+use crate::operation::Context;
+use crate::operation::backup::lock;
 use crate::progress::Progress;
 use crate::report::DiskReport;
 use crate::secret::Secret;
-use crate::store::{Object, Review, Store, Stored, Upload};
+use crate::store::{Lock, Object, Review, Store, Stored, Upload};
 use crate::{Class, Error, Result};
 
 /// One disk's way through a run.
@@ -25,6 +28,8 @@ pub(super) struct Lane {
     pub(super) verified: Option<&'static str>,
     /// Why what a whole reading found could not be noted beside the object.
     pub(super) not_noted: Option<String>,
+    /// What the object is locked with from the beginning.
+    lock: Option<Lock>,
 }
 
 /// Where a lane is.
@@ -64,19 +69,31 @@ pub(super) struct FanOut {
 
 impl FanOut {
     /// Asks every disk whether it can be reached and has the key already. A disk that holds exactly this backup is done;
-    /// one that holds another backup under this key has failed.
-    pub(super) async fn reach(stores: &[Arc<dyn Store>], making: Making, progress: Arc<Progress>) -> Result<Self> {
+    /// one that holds another backup under this key has failed, and so has one that cannot lock what is to be locked.
+    pub(super) async fn reach(
+        stores: &[Arc<dyn Store>],
+        making: Making,
+        config: &Config,
+        context: &Context,
+    ) -> Result<Self> {
         let lanes = join_all(stores.iter().map(async |store| {
+            let mut lock = None;
             let state = match store.head(&making.key).await {
-                Ok(None) => State::Ready,
+                Ok(None) => match lock::wanted(&**store, config, making.date, context.now).await {
+                    Ok(wanted) => {
+                        lock = wanted;
+                        State::Ready
+                    }
+                    Err(error) => State::Failed(error, None),
+                },
                 Ok(Some(object)) => making.look_at(store, &object).await,
                 Err(error) => State::Failed(error, None),
             };
             let verified = matches!(state, State::There).then_some("tail");
-            Lane { store: store.clone(), state, taken: 0, verified, not_noted: None }
+            Lane { store: store.clone(), state, taken: 0, verified, not_noted: None, lock }
         }))
         .await;
-        Ok(Self { lanes, making, progress })
+        Ok(Self { lanes, making, progress: context.progress.clone() })
     }
 
     /// Whether no disk is left to write to.
@@ -96,7 +113,7 @@ impl FanOut {
     pub(super) async fn open(&mut self, expected: Option<u64>) -> Result<()> {
         let key = &self.making.key;
         join_all(self.lanes.iter_mut().filter(|lane| matches!(lane.state, State::Ready)).map(async |lane| {
-            lane.state = match lane.store.create(key, expected).await {
+            lane.state = match lane.store.create_locked(key, expected, lane.lock).await {
                 Ok(upload) => State::Open(upload),
                 Err(error) => State::Failed(error, None),
             };
@@ -114,7 +131,7 @@ impl FanOut {
             let State::Open(upload) = lane.take_state() else { return };
             lane.state = if lane.taken == bytes {
                 match upload.complete(&Review { bytes }).await {
-                    Ok(stored) => State::Stored(stored),
+                    Ok(stored) => locked(lane.lock, stored),
                     Err(error) if error.class() == Class::AlreadyExists => match lane.store.head(&making.key).await {
                         Ok(Some(object)) => making.look_at(&lane.store, &object).await,
                         _ => State::Failed(error, None),
@@ -180,6 +197,7 @@ impl FanOut {
                     uploaded_bytes: stored.as_ref().map_or(0, |stored| stored.object.size),
                     parts: stored.as_ref().map_or(0, |stored| stored.parts),
                     verified: lane.verified.map(str::to_owned),
+                    locked_until: stored.as_ref().and_then(|stored| stored.lock).map(|lock| lock.until),
                     checksum: stored.and_then(|stored| stored.checksum),
                     error,
                 }
@@ -231,6 +249,20 @@ impl ArchiveOutput for FanOut {
         .await;
         self.progress.add_uploaded_bytes(bytes.len() as u64);
         self.some_left()
+    }
+}
+
+/// A backup that was to be locked and is not, as far as the store shows, is stored and is no success.
+fn locked(wanted: Option<Lock>, stored: Stored) -> State {
+    match wanted {
+        Some(wanted) if stored.lock.is_none_or(|lock| lock.until < wanted.until) => {
+            let message =
+                format!("{:?} is stored, and does not show its lock until {}", stored.object.key, wanted.until);
+            let error = Error::unsupported(message)
+                .hint("Allow s3:GetObjectRetention; a store that takes locks and keeps none must not be told to lock.");
+            State::Failed(error, Some(stored))
+        }
+        _ => State::Stored(stored),
     }
 }
 

@@ -12,7 +12,13 @@ fn nights(zone: &TimeZone, policy: &Policy, mut look: impl FnMut(Timestamp, &[Ca
     for night in 0..3653 {
         let date = start + days(night);
         if night % 11 != 5 {
-            there.push(Candidate { key: format!("clinic/{date}"), date, size: 1 << 20, verdict: None });
+            there.push(Candidate {
+                key: format!("clinic/{date}"),
+                date,
+                size: 1 << 20,
+                verdict: None,
+                guard: Guard::default(),
+            });
         }
         let now = date + 30.minutes();
         there = survivors(&there, &plan(&there, policy, now, zone));

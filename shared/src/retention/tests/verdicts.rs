@@ -9,7 +9,7 @@ fn daily(verdicts: &[(usize, Verdict)], days: usize) -> Vec<Candidate> {
     let day = |number: usize| {
         let date = newest - (number as i64 * 24).hours();
         let verdict = verdicts.iter().find(|(day, _)| *day == number).map(|(_, verdict)| *verdict);
-        Candidate { key: format!("day {number}"), date, size: 1 << 20, verdict }
+        Candidate { key: format!("day {number}"), date, size: 1 << 20, verdict, guard: Guard::default() }
     };
     (0..days).map(day).collect()
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::super::{Object, check_range, check_version, not_found, replaced};
+use super::super::{Hidden, Object, check_range, check_version, not_found, replaced};
 use super::{keys, parent};
 use crate::{Class, Error, Result};
 
@@ -171,6 +171,20 @@ pub(super) fn remove_stale(root: &Path, prefix: &str, before: Timestamp) -> Resu
         Ok(())
     })?;
     Ok(removed)
+}
+
+/// What uploads under `prefix` that are in progress, or were killed, take.
+pub(super) fn hidden(root: &Path, prefix: &str) -> Result<Hidden> {
+    let mut hidden = Hidden::default();
+    walk(root, prefix, &mut |key, name, _, found| {
+        let meant = keys::upload_of(name).map(|meant| format!("{}{meant}", &key[..key.len() - name.len()]));
+        if meant.is_some_and(|meant| meant.starts_with(prefix)) {
+            hidden.uploads += 1;
+            hidden.upload_bytes = hidden.upload_bytes.saturating_add(found.size());
+        }
+        Ok(())
+    })?;
+    Ok(hidden)
 }
 
 /// What is done with a regular file: its key, its name, its path, and what it is.

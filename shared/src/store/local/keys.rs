@@ -8,6 +8,8 @@ use crate::{Error, Result};
 const UPLOAD: &str = ".nightvault-upload";
 /// Ends the name of the file that holds the notes beside an object.
 const NOTES: &str = ".nightvault-notes.json";
+/// Ends the name of the file whose being there holds an object.
+const HOLD: &str = ".nightvault-hold";
 
 /// The path of `key` below `root`; a key that could name anything else is refused.
 pub(super) fn path(disk: &str, root: &Path, key: &str) -> Result<PathBuf> {
@@ -27,7 +29,7 @@ pub(super) fn path(disk: &str, root: &Path, key: &str) -> Result<PathBuf> {
         }
     }
     if is_our_own(key.rsplit('/').next().unwrap_or(key)) {
-        return Err(bad("the name is one of an upload in progress, or of notes"));
+        return Err(bad("the name is one of an upload in progress, of notes or of a hold"));
     }
     Ok(path)
 }
@@ -45,13 +47,23 @@ pub(super) fn upload_of(name: &str) -> Option<&str> {
 
 /// Where the notes beside the object at `path` are.
 pub(super) fn notes_beside(path: &Path) -> PathBuf {
+    beside(path, NOTES)
+}
+
+/// Where the hold on the object at `path` is.
+pub(super) fn hold_beside(path: &Path) -> PathBuf {
+    beside(path, HOLD)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let name = path.file_name().expect("a key's path ends in a name").to_string_lossy();
-    path.with_file_name(format!(".{name}{NOTES}"))
+    path.with_file_name(format!(".{name}{ending}"))
 }
 
 /// Whether a file of this name is no object but something beside one.
 pub(super) fn is_our_own(name: &str) -> bool {
-    upload_of(name).is_some() || name.strip_prefix('.').is_some_and(|name| name.ends_with(NOTES))
+    let hidden = name.strip_prefix('.');
+    upload_of(name).is_some() || hidden.is_some_and(|name| name.ends_with(NOTES) || name.ends_with(HOLD))
 }
 
 #[cfg(test)]
@@ -90,5 +102,6 @@ mod tests {
         assert_eq!(notes, Path::new("/vault/clinic/.a.zip.nightvault-notes.json"));
         assert!(is_our_own(".a.zip.nightvault-notes.json") && !is_our_own("a.zip.nightvault-notes.json"));
         assert!(path("local", Path::new("/vault"), "clinic/.a.zip.nightvault-notes.json").is_err());
+        assert!(is_our_own(".a.zip.nightvault-hold") && !is_our_own("a.zip.nightvault-hold"));
     }
 }

@@ -41,14 +41,18 @@ pub(super) fn write(store: &LocalStore, key: &str, path: &Path, name: String, va
     let mut notes = read(&store.root, path).unwrap_or_default();
     notes.insert(name, value);
     let text = serde_json::to_vec(&notes).map_err(|error| Error::bug("notes cannot be JSON").because(error))?;
-    let place = keys::notes_beside(path);
-    let directory = parent(&place);
+    replace(&keys::notes_beside(path), &text)
+}
+
+/// Puts a small file in its place in one step.
+pub(super) fn replace(place: &Path, text: &[u8]) -> Result<()> {
+    let directory = parent(place);
     let (before, after) = keys::upload_affixes(&place.file_name().unwrap_or_default().to_string_lossy());
-    let failed = |error| files::failed("write", &place, error);
+    let failed = |error| files::failed("write", place, error);
     // 0600 is what `tempfile` gives.
     let mut file = tempfile::Builder::new().prefix(&before).suffix(after).tempfile_in(directory).map_err(failed)?;
-    file.write_all(&text).map_err(failed)?;
+    file.write_all(text).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(&place).map_err(|refused| failed(refused.error))?;
+    file.persist(place).map_err(|refused| failed(refused.error))?;
     files::sync_directory(directory)
 }

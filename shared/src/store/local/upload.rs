@@ -101,7 +101,7 @@ impl Upload for LocalUpload {
             if object.size != taken {
                 return Err(Error::corrupt(format!("{path:?} has {} bytes instead of {taken}", object.size)));
             }
-            Ok(Stored { object, parts: 1, checksum: None })
+            Ok(Stored { object, parts: 1, checksum: None, lock: None })
         })
         .await
     }

@@ -16,7 +16,7 @@ use super::super::{Store, Stored, already_exists};
 use super::fault::Fault;
 use super::sums;
 use super::upload::{MARK, S3Upload, Sent, content_type};
-use super::{client, object, unquoted};
+use super::{client, locks, object, unquoted};
 use crate::{Error, Result};
 
 /// Attempts of the last step, half a minute in all: it would be a pity to lose a night's work to a busy store.
@@ -76,7 +76,8 @@ impl S3Upload {
         if checksum.is_none() {
             tracing::warn!(key = self.key, "the store confirms the size of this object, and no checksum of it");
         }
-        Ok(Stored { object, parts: done.parts, checksum })
+        let lock = locks::shown(found.object_lock_mode(), found.object_lock_retain_until_date());
+        Ok(Stored { object, parts: done.parts, checksum, lock })
     }
 
     /// A small archive: one object, one request.
@@ -87,6 +88,8 @@ impl S3Upload {
         let request = |condition: Option<String>| {
             let put = self.store.client().put_object().bucket(self.store.bucket()).key(self.store.full(&self.key));
             let put = put.content_type(content_type(&self.key)).metadata(MARK, &self.mark).set_if_none_match(condition);
+            let (mode, until) = locks::headers(self.lock);
+            let put = put.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
             let put = put.content_md5(sum.base64()).body(ByteStream::from(body.clone())).customize();
             async move {
                 let answer = put.config_override(client::once(bytes)).send().await.map_err(Fault::of)?;

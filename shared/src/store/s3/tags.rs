@@ -34,17 +34,22 @@ pub(super) async fn notes(store: &S3Store, key: &str) -> Result<Option<Notes>> {
     })
 }
 
-/// Writes one tag; false where the store knows none.
-pub(super) async fn note(store: &S3Store, key: &str, name: &str, value: &str) -> Result<bool> {
+/// Writes one tag, or takes it away (`None`); false where the store knows none.
+pub(super) async fn note(store: &S3Store, key: &str, name: &str, value: Option<&str>) -> Result<bool> {
     let mut tags = match read(store, key).await? {
         Tags::Unknown => return Ok(false),
         Tags::Gone => return Err(not_found(&store.place().disk, key)),
         Tags::Found(tags) => tags,
     };
     let name = format!("{PREFIX}{name}");
+    if value.is_none() && tags.iter().all(|tag| tag.key != name) {
+        return Ok(true);
+    }
     tags.retain(|tag| tag.key != name);
     let unmade = |error| Error::bug(format!("tags of {key:?} cannot be written")).because(error);
-    tags.push(Tag::builder().key(name).value(value).build().map_err(unmade)?);
+    if let Some(value) = value {
+        tags.push(Tag::builder().key(name).value(value).build().map_err(unmade)?);
+    }
     let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(unmade)?;
     let put = store.client().put_object_tagging().bucket(store.bucket()).key(store.full(key)).tagging(tagging);
     match put.send().await.map_err(Fault::of) {

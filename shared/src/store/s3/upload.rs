@@ -21,10 +21,10 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::super::parts::{self, Parts};
-use super::super::{Review, Stored, Upload, check_review};
+use super::super::{Lock, Review, Stored, Upload, check_review};
 use super::fault::Fault;
 use super::sums::{Sum, Whole, sum};
-use super::{S3Store, client};
+use super::{S3Store, client, locks};
 use crate::{Class, Error, Result};
 
 /// Bytes that one permit of the budget stands for.
@@ -65,11 +65,13 @@ pub(super) struct S3Upload {
     sent: Vec<Sent>,
     /// Failed, aborted or completed: nothing is left to do.
     over: bool,
+    /// What the object is locked with.
+    pub(super) lock: Option<Lock>,
 }
 
 impl S3Upload {
     /// Starts without a request; the store hears of it with the first full part.
-    pub(super) fn begin(store: S3Store, key: &str, parts: Parts) -> Result<Self> {
+    pub(super) fn begin(store: S3Store, key: &str, parts: Parts, lock: Option<Lock>) -> Result<Self> {
         let in_flight = store.inner.limits.parts_in_flight.max(1) as u64;
         let permits = (in_flight * parts.size(1) / PERMIT).clamp(1, u64::from(u32::MAX >> 3)) as u32;
         let mut random = [0; 16];
@@ -90,6 +92,7 @@ impl S3Upload {
             sending: JoinSet::new(),
             sent: Vec::new(),
             over: false,
+            lock,
         })
     }
 
@@ -176,6 +179,8 @@ impl S3Upload {
         let create = self.store.client().create_multipart_upload();
         let create = create.bucket(self.store.bucket()).key(self.store.full(&self.key));
         let create = create.content_type(content_type(&self.key)).metadata(MARK, &self.mark);
+        let (mode, until) = locks::headers(self.lock);
+        let create = create.set_object_lock_mode(mode).set_object_lock_retain_until_date(until);
         let create = match sum {
             Some((algorithm, over)) => create.checksum_algorithm(algorithm.clone()).checksum_type(over.clone()),
             None => create,
