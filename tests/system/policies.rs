@@ -9,7 +9,7 @@
 
 mod calls;
 mod evaluation;
-mod template;
+pub(crate) mod template;
 
 use calls::{Call, ROLES, call, expectations, of_the_bucket};
 use evaluation::{Verdict, judge};

@@ -155,6 +155,23 @@ fn a_secret_that_is_not_there_is_named_with_what_to_check() {
     assert!(said.stderr.contains("missing/password") && said.stderr.contains("AWS_REGION"), "{said:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_whose_key_is_disabled_says_which_right_and_which_key_to_look_at() {
+    // No emulator keeps a secret from those whose key is disabled; this answers as Secrets Manager's reference says.
+    let refuse = || async {
+        let answer = json!({"__type": "DecryptionFailure", "Message": "Secrets Manager can't decrypt the protected secret text"});
+        (axum::http::StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.1")], answer.to_string())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("the port"));
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(refuse)).await });
+    let mut nightvault = installation("disabled");
+    nightvault.set("AWS_ENDPOINT_URL", &address).set("BACKUP_ARCHIVE_PASSWORD_SECRET", "disabled/password");
+    let said = nightvault.fails(1, &["run"]);
+    assert!(said.stderr.contains("disabled/password") && said.stderr.contains("kms:Decrypt"), "{said:?}");
+    assert!(!nightvault.vault().exists(), "nothing may be stored");
+}
+
 #[test]
 fn without_credentials_the_run_says_so_and_stores_nothing() {
     let mut nightvault = installation("nobody");

@@ -14,7 +14,8 @@ pub(crate) fn text(report: &HoldReport) -> String {
             (None, None) => format!("disk {name}: {key} is neither held nor locked; the retention policy decides\n"),
         }
     };
-    report.disks.iter().map(line).collect()
+    let disks = report.disks.iter().map(line);
+    disks.chain(report.warnings.iter().map(|warning| format!("  warning: {}\n", clean(warning)))).collect()
 }
 
 /// The same in a few words, for a table.

@@ -223,13 +223,31 @@ fn each_kind_of_event_goes_to_the_channels_of_its_variable() {
     };
     let (backup, cleanup, monitor) = (backup_report("c"), cleanup_report("c"), monitor_report("c", true));
     let error = an_error();
-    for event in [Event::BackupSucceeded(&backup), Event::CleanupSucceeded(&cleanup), Event::Healthy(&monitor)] {
-        assert_eq!(event.channels(&config), &config.success, "{event:?}");
+    let mut quiet = monitor.clone();
+    for finding in quiet.disks.iter_mut().flat_map(|disk| &mut disk.findings) {
+        finding.status = "ok".into();
+    }
+    for event in [Event::BackupSucceeded(&backup), Event::CleanupSucceeded(&cleanup), Event::Healthy(&quiet)] {
+        assert_eq!(event.channels(&config), config.success, "{event:?}");
     }
     for event in [Event::BackupFailed(&error, None), Event::CleanupFailed(&error, None)] {
-        assert_eq!(event.channels(&config), &config.failure, "{event:?}");
+        assert_eq!(event.channels(&config), config.failure, "{event:?}");
     }
-    assert_eq!(Event::Unhealthy(&monitor).channels(&config), &config.health);
+    assert_eq!(Event::Unhealthy(&monitor).channels(&config), config.health);
+}
+
+#[test]
+fn a_warning_is_told_to_those_who_hear_of_bad_health_alone() {
+    let health = BTreeSet::from([Channel::Slack]);
+    let config = NotificationConfig { health: health.clone(), ..NotificationConfig::default() };
+    let mut report = monitor_report("c", true);
+    report.disks.truncate(1);
+    let finding = |check: &str| FindingReport { check: check.into(), status: "warning".into(), message: String::new() };
+    report.disks[0].findings = vec![finding("complete")];
+    assert_eq!(Event::Healthy(&report).channels(&config), health);
+    // Every night for ever would be too often.
+    report.disks[0].findings = vec![finding("foreign")];
+    assert_eq!(Event::Healthy(&report).channels(&config), BTreeSet::new());
 }
 
 #[tokio::test]

@@ -56,6 +56,9 @@ pub struct HoldReport {
     pub key: String,
     /// One per disk that has the backup.
     pub disks: Vec<DiskHold>,
+    /// What a person should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// One disk's part in it.

@@ -78,9 +78,21 @@ impl Cloud {
         command
     }
 
+    /// `aws`, which asks SQS elsewhere unless it is told twice.
+    fn client(&self) -> Command {
+        let mut command = self.command("aws");
+        command.args(["--endpoint-url", &given("TEST_CLOUD_ENDPOINT")]);
+        command
+    }
+
+    /// The stack of this account. Names of functions are made from it, and the emulator keeps some things by them alone.
+    pub(super) fn stack(&self) -> String {
+        format!("nightvault-{}", self.account)
+    }
+
     /// What `aws` answers; nothing is `null`.
     pub(super) fn aws(&self, arguments: &[&str]) -> Value {
-        let output = program::stdout(self.command("aws").args(["--output", "json"]).args(arguments));
+        let output = program::stdout(self.client().args(["--output", "json"]).args(arguments));
         if output.trim().is_empty() {
             return Value::Null;
         }
@@ -89,7 +101,7 @@ impl Cloud {
 
     /// What `aws` complains about, which must fail.
     pub(super) fn refused(&self, arguments: &[&str]) -> String {
-        let output = program::run(self.command("aws").args(arguments));
+        let output = program::run(self.client().args(arguments));
         assert!(!output.status.success(), "{arguments:?} succeeded: {}", program::text(&output));
         program::text(&output)
     }

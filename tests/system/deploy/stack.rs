@@ -30,18 +30,25 @@ pub(super) struct Function {
 impl Stack {
     /// Deploys into this account. The schedules are off, so that nothing fires that the test did not ask for.
     ///
-    /// `Alarms=false`: the emulator refuses metric math. `ReserveConcurrency` stays as it is in production.
+    /// `Alarms=false`: the emulator refuses metric math. `ReserveConcurrency` is as in production, not as in `dev`.
     pub(super) fn deploy(cloud: &Cloud, parameters: &[(&str, &str)]) -> Self {
         let mut sam = cloud.command("sam");
         sam.args(["deploy", "--template-file"]).arg(built(cloud).join("template.yaml"));
         sam.arg("--config-file").arg(project().join("samconfig.toml")).args(["--config-env", "dev"]);
-        sam.args(["--stack-name", NAME, "--parameter-overrides", "Alarms=false", "ScheduleState=DISABLED"]);
+        sam.args([
+            "--stack-name",
+            &cloud.stack(),
+            "--parameter-overrides",
+            "Alarms=false",
+            "ScheduleState=DISABLED",
+            "ReserveConcurrency=true",
+        ]);
         sam.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
         // It asks each five seconds whether the stack is there.
         sam.env("SAM_CLI_POLL_DELAY", "1").current_dir(cloud::root());
         program::stdout(&mut sam);
 
-        let answer = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", NAME]);
+        let answer = cloud.aws(&["cloudformation", "describe-stacks", "--stack-name", &cloud.stack()]);
         assert_eq!(answer["Stacks"][0]["StackStatus"], "CREATE_COMPLETE", "{answer}");
         let outputs = answer["Stacks"][0]["Outputs"].as_array().unwrap();
         let output = |name: &str| -> String {
@@ -69,7 +76,7 @@ impl Stack {
         }
     }
 
-    /// What the functions logged as the outcome of this operation since the `skip`th time.
+    /// What the function of this operation logged as the outcome of each of its runs.
     pub(super) async fn outcomes(&self, cloud: &Cloud, operation: &str) -> Vec<Value> {
         let function = match operation {
             "backup" => &self.backup,
@@ -81,9 +88,6 @@ impl Stack {
         lines.filter(|line| line["operation"] == operation && !line["outcome"].is_null()).collect()
     }
 }
-
-/// What every stack is called; each is alone in its account.
-pub(super) const NAME: &str = "nightvault";
 
 /// What the emulator asks for where SES asks for what template.yaml gives.
 const MAIL: &str =
@@ -99,7 +103,7 @@ fn built(cloud: &Cloud) -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = cloud::root().join(format!("build-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
         let mut path = project().join("tests/setup/shims").into_os_string();
         path.push(":");
         path.push(crate::support::given("PATH"));

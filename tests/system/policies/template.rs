@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::calls::ACCOUNT;
 
-pub(super) struct Stack {
+pub(crate) struct Stack {
     template: Value,
     parameters: BTreeMap<String, Value>,
 }
 
 impl Stack {
     /// Reads a template; parameters that are not given have their defaults, and must have one.
-    pub(super) fn open(path: &str, given: &[(&str, Value)]) -> Self {
+    pub(crate) fn open(path: &str, given: &[(&str, Value)]) -> Self {
         let template = parse(path);
         let mut parameters = BTreeMap::new();
         for (name, parameter) in template["Parameters"].as_object().unwrap() {
@@ -35,7 +35,7 @@ impl Stack {
     }
 
     /// The properties of a resource, resolved.
-    pub(super) fn properties(&self, resource: &str) -> Value {
+    pub(crate) fn properties(&self, resource: &str) -> Value {
         let properties = &self.template["Resources"][resource]["Properties"];
         assert!(properties.is_object(), "there is no {resource}");
         self.resolve(properties).expect("properties are not AWS::NoValue")
