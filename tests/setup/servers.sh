@@ -55,6 +55,8 @@ start_servers() {
   export TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT
   export TEST_TLS_CA="$scratch/tls/ca.pem"
   export TEST_MARIADB_SOCKET="$scratch/mariadb.sock"
+  # What a database is sent, when it is told to log it.
+  export TEST_POSTGRES_LOG="$scratch/postgres.log"
   export TEST_S3_ENDPOINT="http://127.0.0.1:$s3_port" TEST_S3_ROOT="$scratch/s3"
   export TEST_AWS_ENDPOINT="http://127.0.0.1:$aws_port"
   export TEST_CLOUD_ENDPOINT="https://127.0.0.1:$cloud_port" TEST_CLOUD_ROOT="$scratch/cloud"
@@ -87,7 +89,7 @@ start_postgres() {
     >"$scratch/initdb.log" 2>&1 || { cat "$scratch/initdb.log" >&2; return 1; }
   launch postgres ${as[@]+"${as[@]}"} "$pg/postgres" -D "$data/data" -p "$TEST_POSTGRES_PORT" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories="$data" \
-    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200
+    -c log_line_prefix='%m [%p] %d ' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200
   wait_for postgres "$pg/pg_isready" -q -h 127.0.0.1 -p "$TEST_POSTGRES_PORT" -U postgres
 }
 

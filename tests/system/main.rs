@@ -13,6 +13,7 @@ mod drill;
 mod extract;
 mod failures;
 mod files;
+mod foreign;
 mod holds;
 mod lambda;
 mod mysql;

@@ -1,7 +1,10 @@
 //! `nightvault restore`: what was backed up comes back whole, or nothing is touched and the reason is told.
 
+mod damage;
 mod files;
+mod judge;
 mod mysql;
+mod places;
 mod postgres;
 mod sqlite;
 

@@ -10,13 +10,14 @@ const LEFT_OUT_SHOWN: usize = 20;
 pub(crate) fn text(report: &ExtractReport) -> String {
     let there = report.files + report.symlinks;
     let mut text = format!(
-        "{}: {}, {} and {} ({}) are in {}, whole and authenticated, after {}\n",
+        "{}: {}, {} and {} ({}) are in {}, {}, after {}\n",
         clean(&report.key),
         plural(report.files, "file", "files"),
         plural(report.directories, "directory", "directories"),
         plural(report.symlinks, "symbolic link", "symbolic links"),
         size(report.raw_bytes),
         clean(&report.to),
+        if report.foreign { "as another program packed them; their sums matched" } else { "whole and authenticated" },
         duration(report.duration_ms),
     );
     if report.decompressed > 0 {
@@ -53,6 +54,7 @@ mod tests {
             key: "clinic/2024-01-15-02-00-00.zip".into(),
             date: "2024-01-15T02:00:00Z".parse().unwrap(),
             to: "/tmp/out".into(),
+            foreign: false,
             files: 2,
             directories: 1,
             symlinks: 1,
@@ -74,6 +76,10 @@ mod tests {
              \x20 NOT MADE: files/docs/l: leads out\n\
              \x20 warning: not recorded\n\
              \x20 1.0 MiB were read from disk s3\n"
+        );
+        let other = ExtractReport { foreign: true, ..report.clone() };
+        assert!(
+            text(&other).contains("in /tmp/out, as another program packed them; their sums matched, after 1.5 s\n")
         );
         let all = ExtractReport { wanted: 3, left_out: vec![], warnings: vec![], ..report };
         assert_eq!(text(&all).lines().count(), 2);

@@ -88,11 +88,15 @@ async fn run(
         // It may be an archive that needs none.
         Err(_) => (Taken::default(), 0, Err(Error::corrupt("it was not opened, for want of a password"))),
     };
+    let mut foreign = false;
     let (taken, bytes_read, finished) = match (done, password) {
         // Nothing was made before it was opened.
         ((taken, bytes_read, Err(error)), _) if taken.wanted == 0 && error.class() == Class::Corrupt => {
             match (another_programs(&store, &backup.object, error).await, password) {
-                (Ok(()), _) => take_foreign(environment, extraction, &store, &backup.object, password, context).await?,
+                (Ok(()), _) => {
+                    foreign = true;
+                    take_foreign(environment, extraction, &store, &backup.object, password, context).await?
+                }
                 (Err(error), Err(missing)) if error.class() == Class::Corrupt => {
                     return Err(Error::copy(missing).into());
                 }
@@ -106,6 +110,7 @@ async fn run(
         key: backup.object.key.clone(),
         date: backup.key.date(),
         to: extraction.to.display().to_string(),
+        foreign,
         files: taken.files,
         directories: taken.directories,
         symlinks: taken.symlinks,

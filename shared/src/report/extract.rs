@@ -14,7 +14,10 @@ pub struct ExtractReport {
     pub date: Timestamp,
     /// The folder.
     pub to: String,
-    /// Database dumps and files that are there, whole and authenticated.
+    /// Whether another program wrote the archive: its files matched their codes or CRCs, and no manifest vouches for them.
+    #[serde(default)]
+    pub foreign: bool,
+    /// Database dumps and files that are there, whole and authenticated (where Nightvault wrote the archive).
     pub files: u64,
     /// Directories that are there.
     pub directories: u64,

@@ -62,7 +62,8 @@ pub(crate) fn verify(
     Ok(Verified { tail: archive.tail(), entries, raw_bytes, bytes: archive.blocks.size(), not_recounted })
 }
 
-/// Reads one entry and hands on each piece once its digest matched.
+/// Reads one entry and hands on each piece once its digest matched. The headers around it, and around index and manifest,
+/// are compared before the first piece: where one bit of them was changed, nothing is handed on.
 pub(crate) fn extract(
     mut archive: Opened,
     password: &Secret,
@@ -74,6 +75,10 @@ pub(crate) fn extract(
         return Err(Error::new(Class::NotFound, format!("{key} has no entry {name:?}"))
             .hint("Entries are named as in its manifest, e.g. db-dumps/<database>.sql."));
     };
+    for record in [number, archive.records.len() - 2, archive.records.len() - 1].map(|number| &archive.records[number])
+    {
+        check_headers(&archive, record).map_err(|e| e.context(&key))?;
+    }
     let mut hand_on = |piece: &mut Vec<u8>| {
         let gone = |_| Error::bug("the reader of an entry is gone, so nobody sees this message");
         pieces.blocking_send(std::mem::take(piece)).map_err(gone)
