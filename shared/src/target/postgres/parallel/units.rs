@@ -196,7 +196,8 @@ impl UnitQueue {
 
 impl State {
     fn free(&self, unit: &Unit) -> bool {
-        unit.locks.iter().all(|root| !self.alone.contains(root) && !(unit.alone && self.shared.contains_key(root)))
+        let held = |root: &String| self.alone.contains(root) || unit.alone && self.shared.contains_key(root);
+        !unit.locks.iter().any(held)
     }
 
     fn hold(&mut self, unit: &Unit) {
