@@ -41,7 +41,7 @@ CREATE TABLE wards (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO wards SELECT i, 'ward ' || i FROM generate_series(1, 100) i;
 CREATE TABLE visits (id bigserial PRIMARY KEY, ward int NOT NULL REFERENCES wards, seen timestamptz, code text, note text);
 INSERT INTO visits (ward, seen, code, note)
-  SELECT 1 + i % 100, timestamptz '2024-01-01' + i * interval '1 minute', 'C' || (i * 7919) % 100003,
+  SELECT 1 + i % 100, timestamptz '2024-01-01' + i * interval '1 minute', 'C' || (i::bigint * 7919) % 100003,
          md5(i::text) || ' came back for the ' || i % 17 || 'th time and was told to rest; ' || md5((i + 1)::text) || md5((i * 3)::text)
   FROM generate_series(1, $mib * 1024 * 1024 / 207) i;
 CREATE INDEX visits_code ON visits (code);
@@ -58,7 +58,7 @@ printf 'dump %s bytes, archive %s bytes, %s processors, %s\n' "$(stat -c %s "$du
   "$(du -sb "$scratch/vault" | cut -f1)" "$(nproc)" "$("$bin/postgres" --version)"
 
 fresh() {
-  sql -d postgres -c "DROP DATABASE IF EXISTS copy" -c "CREATE DATABASE copy TEMPLATE template0" -c "CHECKPOINT"
+  sql -d postgres -c "DROP DATABASE IF EXISTS copy" -c "CREATE DATABASE copy TEMPLATE template0" -c "CHECKPOINT" 2>/dev/null
 }
 timed() { # NAME COMMAND…
   local name=$1 begun ended
@@ -92,6 +92,10 @@ for n in "${jobs[@]}"; do
     "$(awk -v a="$took" -v b="$base" 'BEGIN { printf "%.2f", a / b }')" "$((memory / 1024))" "$(tr '\n' ' ' <"$scratch/times.jobs-$n")"
 done
 
-fresh
-"$nightvault" restore latest --to "$url/copy?sslmode=disable" --table wards -q --json |
-  sed -n 's/.*"bytes_read": *\([0-9]*\).*/one small table out of it: \1 bytes read/p'
+for table in wards visits; do
+  fresh
+  arguments=(--table "$table")
+  [ "$table" = wards ] || arguments+=(--with-parents)
+  "$nightvault" restore latest --to "$url/copy?sslmode=disable" "${arguments[@]}" -q --json >"$scratch/said"
+  printf 'table %s out of it: %s bytes read\n' "$table" "$(sed -n 's/.*"bytes_read": *\([0-9]*\).*/\1/p' "$scratch/said")"
+done

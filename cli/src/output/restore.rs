@@ -45,10 +45,7 @@ fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
         size(it.raw_bytes)
     );
     if status == RestoreStatus::Restored {
-        text.push_str(&format!(
-            " in {}; rows were counted again and are those of the manifest",
-            duration(it.duration_ms)
-        ));
+        text.push_str(&format!(" in {}; the server took as many rows as the manifest has", duration(it.duration_ms)));
     }
     text.push('\n');
     if !it.along.is_empty() {
@@ -150,8 +147,8 @@ mod tests {
         assert_eq!(
             text(&a_report()),
             "clinic/2024-01-15-02-00-00.zip on disk s3: restored in 1 min 1 s\n\
-             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB in 30.0 s; rows were counted again \
-             and are those of the manifest\n\
+             \x20 PostgreSQL clinic into database \"copy\" on db:5432: 1,001 rows, 3.0 MiB in 30.0 s; the server took as \
+             many rows as the manifest has\n\
              \x20 TABLE           ROWS     SIZE   TIME\n\
              \x20 public.visits  1,000  2.0 MiB  1.2 s\n\
              \x20 public.a\\nb        1     10 B  1.2 s\n\
