@@ -10,6 +10,8 @@ mod execute;
 mod keys;
 mod orphans;
 mod outline;
+mod part;
+mod pick;
 mod split;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use self::crew::{Crew, Done, Rows, Task};
 use self::execute::{execute, set_up};
 pub(crate) use self::outline::{Needs, Outline, rehearse};
+pub(crate) use self::part::{Made, Wanted};
 use self::split::Statement;
 use super::{Findings, Loaded};
 use crate::archive::manifest::DatabaseManifest;
@@ -24,7 +27,7 @@ use crate::archive::reader::Archive;
 use crate::config::ServerDatabase;
 use crate::progress::Progress;
 use crate::source::DumpLimits;
-use crate::source::mysql::quoting::{Names, identifier};
+use crate::source::mysql::quoting::identifier;
 use crate::source::mysql::session::Session;
 use crate::{Error, Result};
 
@@ -71,7 +74,8 @@ impl Target {
         check::foreign(&self.session, needs)?;
         check::version(&self.session, manifest, findings);
         check::emptiness(&mut self.session, findings).await?;
-        check::privileges(&mut self.session, manifest, findings).await?;
+        let definers = manifest.snapshot.get("definers").map_or("", String::as_str);
+        check::privileges(&mut self.session, &manifest.objects, definers, findings).await?;
         check::collations(&mut self.session, needs, findings).await?;
         check::packet(&mut self.session, needs, findings).await
     }
@@ -94,12 +98,7 @@ impl Target {
         let deferred = keys::defer(&mut self.session, &originals, &self.place).await?;
 
         // 2. Rows and keys, the largest table first, over all connections.
-        let mut others = Vec::new();
-        for _ in 1..load.jobs.min(manifest.tables.iter().filter(|table| table.rows > 0).count()) {
-            let mut session = Session::open(load.server, load.limits).await?;
-            set_up(&mut session, &self.place, outline.settings()).await?;
-            others.push(session);
-        }
+        let mut others = self.others(load, manifest.tables.len()).await?;
         let mut sessions: Vec<&mut Session> = std::iter::once(&mut self.session).chain(&mut others).collect();
         let crew = Crew { archive, manifest, place: &self.place, limit: load.limit, progress };
         progress.expect(manifest.tables.iter().map(|table| table.bytes).sum());
@@ -141,6 +140,19 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The connections besides the first one, set up as that is.
+    async fn others(&self, load: &Load<'_>, tables: usize) -> Result<Vec<Session>> {
+        let mut others = Vec::new();
+        for _ in 1..load.jobs.min(tables) {
+            let mut session = Session::open(load.server, load.limits).await?;
+            set_up(&mut session, &self.place, load.outline.settings()).await?;
+            others.push(session);
+        }
+        Ok(others)
+    }
+}
+
 impl Loaded {
     fn take(&mut self, done: Vec<Done>) {
         let mut tables = Vec::new();
@@ -166,14 +178,10 @@ impl Loaded {
 fn worthwhile(made: &[Statement], manifest: &DatabaseManifest) -> Vec<(String, Vec<u8>)> {
     let large =
         |name: &str| manifest.tables.iter().any(|table| table.name == name && table.bytes >= keys::WORTHWHILE_BYTES);
-    let named = made.iter().filter_map(|statement| Some((created_table(&statement.sql)?, statement.sql.clone())));
+    let named = made.iter().filter_map(|statement| {
+        Some((pick::created(std::str::from_utf8(&statement.sql).ok()?)?, statement.sql.clone()))
+    });
     named.filter(|(name, _)| large(name)).collect()
-}
-
-/// The table that the statement makes.
-fn created_table(sql: &[u8]) -> Option<String> {
-    let rest = std::str::from_utf8(sql.strip_prefix(b"CREATE TABLE ")?).ok()?;
-    Names::new(rest, "").token()?.ok().map(|name| name.text)
 }
 
 /// Says what an error of [`Target::load`] left in the database, and how to be rid of it.

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use super::{Outcome, Work, refuse_parts};
+use super::{Outcome, TableRequest, Work};
 use crate::Result;
 use crate::config::ServerDatabase;
 use crate::source::DumpLimits;
 use crate::target::Findings;
-use crate::target::mysql::{Load, Outline, Target, explain, rehearse};
+use crate::target::mysql::{Load, Made, Outline, Target, Wanted, explain, rehearse};
 
 pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &DumpLimits) -> Result<Outcome> {
-    if work.table.is_some() {
-        refuse_parts(work)?;
+    if let Some(request) = work.table {
+        return part(work, request, server, limits).await;
     }
     let Work { manifest, limit, context, archive, .. } = work;
     let (limit, progress) = (*limit, work.progress());
@@ -65,6 +65,56 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
             // The session may be in the middle of something; what is there is asked by another one.
             drop(target);
             Err(explain(error, server, limits).await)
+        }
+    }
+}
+
+/// Single tables. Every piece is checked before it is executed, and what an error leaves is dropped again: that is why the
+/// pieces are read once.
+async fn part(
+    work: &Work<'_>,
+    request: &TableRequest,
+    server: &ServerDatabase,
+    limits: &DumpLimits,
+) -> Result<Outcome> {
+    let Work { manifest, limit, context, archive, .. } = work;
+    let (limit, progress) = (*limit, work.progress());
+
+    // 1. What stands outside the rows, the tables in it, the target: told at once.
+    progress.set_current("looking at the target");
+    let outline = context.unless_stopped(Outline::read(archive, manifest, limit)).await?;
+    let wanted =
+        Wanted { tables: &request.tables, with_parents: request.with_parents, rename: request.rename.as_deref() };
+    let mut findings = Findings::default();
+    let look = async {
+        let mut target = Target::open(server, limits).await?;
+        let part = target.plan_part(manifest, &outline, &wanted, &mut findings).await?;
+        let mut longest = 0;
+        if !part.is_measured() || work.dry_run {
+            progress.expect(part.bytes());
+            for table in part.sections() {
+                longest = longest.max(rehearse(archive, manifest, table, limit, progress).await?);
+            }
+        }
+        target.check_part(manifest, &outline, &part, longest, &mut findings).await?;
+        findings.refuse(target.place())?;
+        Ok((target, part))
+    };
+    let (mut target, part) = context.unless_stopped(look).await?;
+    let (place, warnings, along) = (target.place().to_owned(), findings.warnings, part.along.clone());
+    let begun = Instant::now();
+    if work.dry_run {
+        return Ok(Outcome { place, loaded: Some(part.planned()), begun, warnings, along });
+    }
+
+    // 2. Under hidden names, then the names at once.
+    let load = Load { archive, manifest, outline: &outline, server, limits, jobs: work.jobs, limit, progress };
+    let mut made = Made::default();
+    match context.unless_stopped(target.load_part(&load, &part, &mut made)).await {
+        Ok(loaded) => Ok(Outcome { place, loaded: Some(loaded), begun, warnings, along }),
+        Err(error) => {
+            drop(target);
+            Err(made.undo(error, &load).await)
         }
     }
 }

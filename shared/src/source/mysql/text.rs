@@ -8,7 +8,7 @@ use super::inventory::Coded;
 use super::quoting::{Name, Names, hex};
 
 /// The account after `DEFINER =`, as it is written.
-pub(super) fn definer(create: &str, sql_mode: &str) -> Option<String> {
+pub(crate) fn definer(create: &str, sql_mode: &str) -> Option<String> {
     let mut names = Names::new(create, sql_mode);
     // It can only stand before the name of the object.
     for _ in 0..16 {

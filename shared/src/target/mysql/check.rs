@@ -1,5 +1,7 @@
 //! What must be true of a database before the first statement of a dump runs in it.
 
+use std::collections::BTreeMap;
+
 use super::Needs;
 use super::execute::takes_foreign;
 use crate::archive::manifest::DatabaseManifest;
@@ -58,13 +60,14 @@ pub(super) async fn emptiness(session: &mut Session, findings: &mut Findings) ->
     Ok(())
 }
 
-/// The user must be able to make all kinds of objects that the dump holds, in the names of others where it says so.
+/// The user must be able to make all these kinds of objects, in the names of the `definers` too.
 pub(super) async fn privileges(
     session: &mut Session,
-    manifest: &DatabaseManifest,
+    objects: &BTreeMap<String, u64>,
+    definers: &str,
     findings: &mut Findings,
 ) -> Result<()> {
-    let holds = |kind: &str| manifest.objects.get(kind).is_some_and(|count| *count > 0);
+    let holds = |kind: &str| objects.get(kind).is_some_and(|count| *count > 0);
     let routines = ["function", "procedure", "package"].into_iter().any(holds);
     let mut wanted = vec!["CREATE", "ALTER", "INSERT", "SELECT", "DROP", "INDEX", "REFERENCES"];
     for (kind, privilege) in [("view", "CREATE VIEW"), ("trigger", "TRIGGER"), ("event", "EVENT")] {
@@ -88,7 +91,6 @@ pub(super) async fn privileges(
     let row = session.one("SELECT CURRENT_USER(), @@log_bin, @@log_bin_trust_function_creators").await?;
     let (user, logged, trusted) = (row.text(0)?, row.number(1)? == 1, row.number(2)? == 1);
     let of_others = ["SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"].into_iter().any(|it| held.has_globally(it));
-    let definers = manifest.snapshot.get("definers").map_or("", String::as_str);
     if !definers.is_empty() && definers != user && !of_others {
         findings.problem(format!(
             "the backup holds objects in the names of {definers}, which {user} may not make: grant SET USER (MariaDB), \

@@ -11,7 +11,7 @@ use crate::target::feed::Split;
 use crate::{Class, Error, Result};
 
 /// One statement, without its delimiter.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     /// Its text.
     pub(crate) sql: Vec<u8>,
