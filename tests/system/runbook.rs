@@ -105,6 +105,26 @@ async fn a_lost_mariadb_database_comes_back_whole() {
     let before = theirs.oracle();
     assert!(desk.set("TARGET", theirs.name()).fails("mysql").contains("database exists"));
     assert_eq!(theirs.oracle(), before);
+
+    // The tables change places, with the triggers of the restored ones; what was there is kept.
+    live.run("DELETE FROM appointments; CREATE TABLE late (a INT); CREATE TRIGGER theirs BEFORE INSERT ON audit FOR EACH ROW SET @x = 1");
+    target.run("CREATE TRIGGER `ou``rs` BEFORE INSERT ON audit FOR EACH ROW SET @x = 2");
+    let restored = target.digests();
+    let broken = mariadb::Scratch::with_options("runbook_broken", "");
+    desk.set("TARGET", target.name()).set("LIVE", live.name()).run("swap-mysql");
+    assert_eq!(live.digests(), restored);
+    assert_eq!(
+        target.run(
+            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE <> 'VIEW'"
+        ),
+        "0\n"
+    );
+    let triggers = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()";
+    assert!(live.run(triggers).contains("ou`rs") && !live.run(triggers).contains("theirs"));
+    let kept = format!("{}_broken", live.name());
+    assert_eq!(broken.run(&format!("SELECT COUNT(*) FROM `{kept}`.appointments")), "0\n");
+    assert_eq!(broken.run(&format!("SHOW TABLES FROM `{kept}` LIKE 'late'")), "late\n");
+    broken.run(&format!("DROP DATABASE `{kept}`"));
     bucket.remove().await;
 }
 

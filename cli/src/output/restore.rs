@@ -32,7 +32,28 @@ pub(crate) fn text(report: &RestoreReport) -> String {
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {}\n", clean(warning)));
     }
+    let swap = report.database.iter().filter(|_| report.status == RestoreStatus::Restored).flat_map(|it| &it.swap);
+    let swap: Vec<String> = swap.map(|line| clean(line)).collect();
+    if !swap.is_empty() {
+        text.push_str(
+            "  To put it in the place of the live database on the same server, stop the application, then either\n",
+        );
+        text.push_str("  give it the new name and its user the rights on that, or swap the tables:\n");
+        for line in swap {
+            text.push_str(&format!("    {}\n", shortened(line)));
+        }
+    }
     text
+}
+
+/// A statement with more names than a screen holds is in the report alone.
+fn shortened(line: String) -> String {
+    const SHOWN_CHARS: usize = 4000;
+    if line.chars().count() <= SHOWN_CHARS {
+        return line;
+    }
+    let words = line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    format!("{words} … (the whole statement is in the report: --json)")
 }
 
 fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
@@ -131,6 +152,7 @@ mod tests {
                 whole: true,
                 jobs: 1,
                 along: Vec::new(),
+                swap: Vec::new(),
                 rows: 1001,
                 raw_bytes: 3 << 20,
                 statements: 12,
@@ -189,6 +211,16 @@ mod tests {
         let text = text(&report);
         assert!(text.contains("\n  made along with it: type \"a\\nb\", table public.clinics\n"), "{text}");
         assert!(text.contains("  public.visits as visits_restored  1,000"), "{text}");
+    }
+
+    #[test]
+    fn how_to_swap_stands_at_the_end() {
+        let mut report = a_report();
+        report.database.as_mut().unwrap().swap =
+            vec!["CREATE DATABASE `clinic_before`;".into(), format!("RENAME TABLE {};", "x".repeat(5000))];
+        let text = text(&report);
+        let wanted = "or swap the tables:\n    CREATE DATABASE `clinic_before`;\n    RENAME TABLE … (the whole statement is in the report: --json)\n";
+        assert!(text.ends_with(wanted), "{text}");
     }
 
     #[test]

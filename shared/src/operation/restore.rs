@@ -9,6 +9,7 @@ mod mysql;
 mod postgres;
 pub(super) mod select;
 mod sqlite;
+mod swap;
 
 use std::fmt;
 use std::sync::Arc;
@@ -298,6 +299,7 @@ fn restored(
         whole,
         jobs: request.jobs,
         along: outcome.along,
+        swap: if whole { swap::statements(database, &request.to) } else { Vec::new() },
         tables: tables
             .into_iter()
             .map(|table| RestoredTable {

@@ -54,6 +54,10 @@ pub struct RestoredDatabase {
     pub jobs: usize,
     /// What was made besides the tables that were asked for: schemas, types, parents. In a dry run, what would be.
     pub along: Vec<String>,
+    /// SQL that puts it in the place of the live database, where the engine has no rename for that; comments in it say what
+    /// it does not move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swap: Vec<String>,
     /// Rows that were restored; in a dry run of a whole database, those of the backup.
     pub rows: u64,
     /// Bytes of the dump, or of the sections of the tables that were asked for.

@@ -1,8 +1,9 @@
-//! MySQL or MariaDB as a target: an empty database, statement by statement.
+//! MySQL or MariaDB as a target: an empty database, table beside table; or single tables into one that holds other things.
 //!
 //! These servers commit with every statement that makes an object, so nothing can be rolled back. That is why everything
 //! that can be known is looked at before the first statement, and why an error says what is there now and how to be rid
-//! of it. Rows of a table are one transaction, and are counted when it ends and again at the end of all.
+//! of it. Rows of a table are one transaction, and are counted when it ends and again at the end of all. Every connection
+//! makes the settings of the dump's preamble and reads them back.
 
 mod check;
 mod crew;
@@ -73,7 +74,7 @@ impl Target {
     ) -> Result<()> {
         check::foreign(&self.session, needs)?;
         check::version(&self.session, manifest, findings);
-        check::emptiness(&mut self.session, findings).await?;
+        check::emptiness(&mut self.session, manifest, findings).await?;
         let definers = manifest.snapshot.get("definers").map_or("", String::as_str);
         check::privileges(&mut self.session, &manifest.objects, definers, findings).await?;
         check::collations(&mut self.session, needs, findings).await?;

@@ -36,8 +36,12 @@ pub(super) fn version(session: &Session, manifest: &DatabaseManifest, findings: 
     }
 }
 
-/// Nothing may be there.
-pub(super) async fn emptiness(session: &mut Session, findings: &mut Findings) -> Result<()> {
+/// Nothing may be there. What looks like a restore that did not come to its end is told exactly.
+pub(super) async fn emptiness(
+    session: &mut Session,
+    manifest: &DatabaseManifest,
+    findings: &mut Findings,
+) -> Result<()> {
     let schema = session.database_literal();
     let rows = session
         .all(&format!(
@@ -56,6 +60,41 @@ pub(super) async fn emptiness(session: &mut Session, findings: &mut Findings) ->
         "the database is not empty: it holds {} objects ({}{more}); restore into a new one",
         rows.len(),
         names.join(", ")
+    ));
+    begun_restore(session, manifest, findings).await
+}
+
+/// Where nothing but tables of the backup is there, says how far they are filled.
+async fn begun_restore(session: &mut Session, manifest: &DatabaseManifest, findings: &mut Findings) -> Result<()> {
+    let query = format!(
+        "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE {} AND TABLE_TYPE <> 'VIEW' \
+         AND TABLE_TYPE <> 'SEQUENCE'",
+        session.here("TABLE_SCHEMA")
+    );
+    let (mut whole, mut empty, mut part) = (0, 0, Vec::new());
+    for row in session.all(&query).await? {
+        let (name, kind) = (row.text(0)?, row.text(1)?);
+        let Some(table) = manifest.tables.iter().find(|table| table.name == name) else { return Ok(()) };
+        let all = if kind == "SYSTEM VERSIONED" { " FOR SYSTEM_TIME ALL" } else { "" };
+        // One row more than the backup has is enough to know that it is another table.
+        let query = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM {}{all} LIMIT {}) AS found",
+            identifier(&name),
+            table.rows.saturating_add(1)
+        );
+        match session.one(&query).await?.number(0)? {
+            rows if rows > table.rows => return Ok(()),
+            rows if rows == table.rows => whole += 1,
+            0 => empty += 1,
+            rows => part.push(format!("{name} ({rows} of {} rows)", table.rows)),
+        }
+    }
+    let in_part = if part.is_empty() { String::new() } else { format!(", in part {}", part.join(", ")) };
+    findings.problem(format!(
+        "it looks like a restore of this backup that did not come to its end: of {} tables {whole} have all their rows, \
+         {empty} have none{in_part}, {} are not there",
+        manifest.tables.len(),
+        manifest.tables.len().saturating_sub(whole + empty + part.len()),
     ));
     Ok(())
 }
