@@ -15,7 +15,7 @@ use crate::support::{given, postgres, program};
 
 /// Every block of the runbook that is marked `sh restore=...`; [`Desk::run`] takes no other, and
 /// `every_marked_block_is_run_by_a_test` sees that the document has exactly these.
-pub(crate) const BLOCKS: [&str; 41] = [
+pub(crate) const BLOCKS: [&str; 42] = [
     "bsdtar",
     "check",
     "count-mysql",
