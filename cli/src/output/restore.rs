@@ -33,27 +33,27 @@ pub(crate) fn text(report: &RestoreReport) -> String {
         text.push_str(&format!("  warning: {}\n", clean(warning)));
     }
     let swap = report.database.iter().filter(|_| report.status == RestoreStatus::Restored).flat_map(|it| &it.swap);
-    let swap: Vec<String> = swap.map(|line| clean(line)).collect();
+    let swap: Vec<String> = swap.map(|line| statement(line)).collect();
     if !swap.is_empty() {
         text.push_str(
             "  To put it in the place of the live database on the same server, stop the application, then either\n",
         );
         text.push_str("  give it the new name and its user the rights on that, or swap the tables:\n");
         for line in swap {
-            text.push_str(&format!("    {}\n", shortened(line)));
+            text.push_str(&format!("    {line}\n"));
         }
     }
     text
 }
 
-/// A statement with more names than a screen holds is in the report alone.
-fn shortened(line: String) -> String {
+/// A statement as it can be copied. One that a screen cannot hold, or not character by character, is in the report alone.
+fn statement(line: &str) -> String {
     const SHOWN_CHARS: usize = 4000;
-    if line.chars().count() <= SHOWN_CHARS {
-        return line;
+    if line.chars().count() <= SHOWN_CHARS && clean(line) == line {
+        return line.to_owned();
     }
     let words = line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    format!("{words} … (the whole statement is in the report: --json)")
+    format!("{} … (the whole statement is in the report: --json)", clean(&words))
 }
 
 fn of_database(it: &RestoredDatabase, status: RestoreStatus) -> String {
@@ -216,10 +216,14 @@ mod tests {
     #[test]
     fn how_to_swap_stands_at_the_end() {
         let mut report = a_report();
-        report.database.as_mut().unwrap().swap =
-            vec!["CREATE DATABASE `clinic_before`;".into(), format!("RENAME TABLE {};", "x".repeat(5000))];
+        report.database.as_mut().unwrap().swap = vec![
+            "CREATE DATABASE `clinic_before`;".into(),
+            format!("RENAME TABLE {};", "x".repeat(5000)),
+            "DROP TABLE `\n`".into(),
+        ];
         let text = text(&report);
-        let wanted = "or swap the tables:\n    CREATE DATABASE `clinic_before`;\n    RENAME TABLE … (the whole statement is in the report: --json)\n";
+        let wanted = "or swap the tables:\n    CREATE DATABASE `clinic_before`;\n    RENAME TABLE … (the whole statement is in the report: --json)\n    \
+             DROP TABLE … (the whole statement is in the report: --json)\n";
         assert!(text.ends_with(wanted), "{text}");
     }
 

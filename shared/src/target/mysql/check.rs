@@ -92,7 +92,7 @@ async fn begun_restore(session: &mut Session, manifest: &DatabaseManifest, findi
     let in_part = if part.is_empty() { String::new() } else { format!(", in part {}", part.join(", ")) };
     findings.problem(format!(
         "it looks like a restore of this backup that did not come to its end: of {} tables {whole} have all their rows, \
-         {empty} have none{in_part}, {} are not there",
+         {empty} have none{in_part}, {} are not there; keys, and what is no table, may lack",
         manifest.tables.len(),
         manifest.tables.len().saturating_sub(whole + empty + part.len()),
     ));

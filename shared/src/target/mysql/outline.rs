@@ -110,8 +110,8 @@ impl Outline {
         self.statements.split_at(self.statements.partition_point(|statement| statement.offset < self.rows_at))
     }
 
-    /// What these statements and the rows of `tables` need. `None` of the longest statement where the manifest does not
-    /// tell it.
+    /// What these statements and the rows of `tables` need, and whether the manifest tells how long the statements of all
+    /// these rows are.
     pub(crate) fn needs<'a>(
         statements: impl IntoIterator<Item = &'a Statement>,
         tables: impl IntoIterator<Item = &'a TableManifest>,
