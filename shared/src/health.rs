@@ -19,7 +19,6 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::archive::reader::Tail;
-use crate::catalog::Verdict;
 use crate::config::HealthLimits;
 use crate::error::Class;
 use crate::report::{DiskHealth, FindingReport, ProvenRestore, VerifiedBackup};

@@ -109,12 +109,16 @@ impl Measured for MonitorReport {
         let dates: Option<Vec<Timestamp>> = self.disks.iter().map(|disk| disk.newest).collect();
         let oldest = dates.and_then(|dates| dates.into_iter().min());
         measures.extend(oldest.map(|date| days("NewestBackupAgeDays", self.now.duration_since(date))));
+        let proven = self.disks.iter().filter_map(|disk| disk.last_drill.as_ref()).map(|proven| proven.at).max();
+        measures.extend(proven.map(|at| days("LastDrillAgeDays", self.now.duration_since(at))));
         let smallest = self.disks.iter().filter_map(|disk| disk.newest_percent).min();
         measures.extend(smallest.map(|percent| measure("NewestBackupSize", Unit::Percent, percent)));
-        let used = self.disks.iter().map(|disk| disk.used_bytes).max();
+        // What no listing shows is paid for as well.
+        let used_bytes = |disk: &crate::report::DiskHealth| disk.used_bytes.saturating_add(disk.hidden_bytes);
+        let used = self.disks.iter().map(used_bytes).max();
         measures.extend(used.map(|bytes| measure("StorageUsed", Unit::Bytes, bytes)));
         let share = |disk: &crate::report::DiskHealth| {
-            disk.limit_bytes.map(|limit| disk.used_bytes.saturating_mul(100) / limit.max(1))
+            disk.limit_bytes.map(|limit| used_bytes(disk).saturating_mul(100) / limit.max(1))
         };
         let fullest = self.disks.iter().filter_map(share).max();
         measures.extend(fullest.map(|percent| measure("StorageBudgetUsed", Unit::Percent, percent)));
@@ -189,6 +193,9 @@ mod tests {
             newest: newest.map(|date| date.parse().unwrap()),
             newest_percent: Some(40),
             audit_head: None,
+            hidden_bytes: 50,
+            samples: Vec::new(),
+            last_drill: None,
             limit_bytes: Some(1000),
             findings: Vec::new(),
         }
@@ -203,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_disk_that_is_worst_off_counts() {
-        let measures = measured(vec![disk(100, Some("2026-11-25T02:00:00Z")), disk(950, Some("2026-11-24T02:00:00Z"))]);
+        let measures = measured(vec![disk(100, Some("2026-11-25T02:00:00Z")), disk(900, Some("2026-11-24T02:00:00Z"))]);
         for wanted in [
             ("Healthy", 1.0),
             ("NewestBackupAgeDays", 25.0 / 24.0),

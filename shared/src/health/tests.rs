@@ -1,6 +1,7 @@
 use jiff::ToSpan;
 
 use super::*;
+use crate::catalog::Verdict;
 use crate::store::{Guard, Hidden};
 
 fn now() -> Timestamp {

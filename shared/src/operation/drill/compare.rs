@@ -83,7 +83,15 @@ mod tests {
     use super::*;
 
     fn table(name: &str, rows: u64, sha256: &str) -> TableManifest {
-        TableManifest { schema: None, name: name.into(), rows, offset: 0, bytes: 9, sha256: sha256.into() }
+        TableManifest {
+            schema: None,
+            name: name.into(),
+            rows,
+            offset: 0,
+            bytes: 9,
+            sha256: sha256.into(),
+            longest_statement: None,
+        }
     }
 
     fn manifest() -> DatabaseManifest {

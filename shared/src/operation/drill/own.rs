@@ -213,6 +213,7 @@ impl Home {
             database: database.to_owned(),
             tls: TlsMode::Disable,
             tls_ca: None,
+            iam: None,
         }
     }
 }

@@ -103,6 +103,7 @@ mod tests {
             offset: 0,
             bytes: bytes.len() as u64,
             sha256: String::new(),
+            longest_statement: None,
         };
         let database = DatabaseManifest {
             name: "clinic".into(),
