@@ -299,7 +299,7 @@ fn restored(
         whole,
         jobs: request.jobs,
         along: outcome.along,
-        swap: if whole { swap::statements(database, &request.to) } else { Vec::new() },
+        swap: request.to.as_ref().filter(|_| whole).map_or(Vec::new(), |to| swap::statements(database, to)),
         tables: tables
             .into_iter()
             .map(|table| RestoredTable {

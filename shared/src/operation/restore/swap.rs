@@ -79,6 +79,7 @@ mod tests {
             database: "copy".into(),
             tls: TlsMode::Prefer,
             tls_ca: None,
+            iam: None,
         };
         let found = statements(&manifest, &DatabaseConfig::Mysql(server.clone()));
         let expected = [
