@@ -384,7 +384,7 @@ async fn a_run_that_reaches_its_deadline_leaves_nothing_and_the_next_one_works()
     sqlx::query("LOCK TABLE patient IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
 
     let mut backup = night.start("backup").await;
-    let message = backup.invoke("{}", Duration::from_secs(8)).await.failed_with("DeadlineExceeded");
+    let message = backup.invoke("{}", Duration::from_secs(15)).await.failed_with("DeadlineExceeded");
     assert!(message.contains("time ran out"), "{message}");
     assert_eq!(hook.payloads().len(), 1, "the alert is sent before Lambda stops the process");
     night.assert_nothing_is_left().await;
