@@ -102,9 +102,9 @@ fn bodies_in_latin1_sjis_and_gbk_come_back_byte_for_byte() {
         "latin1",
         &[
             b"CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW SET NEW.l = 'gr\xfc\xdfe; \xff' -- \xe4\xf6\xfc",
-            b"CREATE PROCEDURE `p_\xe4`() COMMENT '\xe4' BEGIN SELECT '\xe4;'; END",
+            b"CREATE PROCEDURE `p_\xe4`() BEGIN SELECT '\xe4;'; END",
             b"CREATE VIEW v AS SELECT '\xfc' AS `\xe4`",
-            b"CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DISABLE COMMENT '\xf6' DO SET @a = '\xe4'",
+            b"CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DISABLE DO SET @a = '\xe4'",
         ],
     );
     let nightvault = vault_of(&source);
