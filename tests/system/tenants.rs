@@ -88,5 +88,5 @@ fn only_the_pieces_with_the_tenants_tables_are_read() {
     let report = clinic.nightvault.ok(&clinic.arguments(&["--dry-run"]));
     let archive = std::fs::metadata(clinic.nightvault.archive(report["key"].as_str().unwrap())).unwrap().len();
     let read = report["bytes_read"].as_u64().unwrap();
-    assert!(archive > 8 << 20 && read < 2 << 20, "{read} of {archive} bytes were read");
+    assert!(archive > 4 << 20 && read < 2 << 20, "{read} of {archive} bytes were read");
 }
