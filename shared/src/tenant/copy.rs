@@ -121,7 +121,12 @@ pub(crate) fn unescaped(field: &[u8]) -> Option<Vec<u8>> {
 /// The columns of `COPY "s"."t" ("a", "b") FROM stdin;` and the offset behind the line; `None` when it is not there whole.
 fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>> {
     const BEHIND: &[u8] = b" FROM stdin;\n";
+    const BEGIN: &[u8] = b"COPY \"";
     let wrong = || Error::corrupt("a section of the dump does not begin with COPY");
+    let length = bytes.len().min(BEGIN.len());
+    if bytes[..length] != BEGIN[..length] {
+        return Err(wrong());
+    }
     let mut names = Vec::new();
     let (mut at, mut in_list) = (0, false);
     loop {
@@ -141,10 +146,7 @@ fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>> {
             Some(_) => at += 1,
         }
     }
-    match bytes.starts_with(b"COPY \"") {
-        true => Ok(Some((names, at + BEHIND.len()))),
-        false => Err(wrong()),
-    }
+    Ok(Some((names, at + BEHIND.len())))
 }
 
 fn quoted(bytes: &[u8], start: usize) -> Result<Option<(String, usize)>> {
@@ -153,12 +155,18 @@ fn quoted(bytes: &[u8], start: usize) -> Result<Option<(String, usize)>> {
     loop {
         match (bytes.get(at), bytes.get(at + 1)) {
             (None, _) | (Some(b'"'), None) => return Ok(None),
-            (Some(b'"'), Some(b'"')) => (name.push(b'"'), at += 2).1,
+            (Some(b'"'), Some(b'"')) => {
+                name.push(b'"');
+                at += 2;
+            }
             (Some(b'"'), _) => {
                 let name = String::from_utf8(name).map_err(|_| Error::corrupt("a column's name is not UTF-8"))?;
                 return Ok(Some((name, at + 1)));
             }
-            (Some(byte), _) => (name.push(*byte), at += 1).1,
+            (Some(byte), _) => {
+                name.push(*byte);
+                at += 1;
+            }
         }
     }
 }
