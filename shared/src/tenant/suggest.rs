@@ -86,8 +86,8 @@ pub(crate) fn suggest(schema: &Schema, column: &str) -> Vec<Suggestion> {
         }
     }
     // Each of several references may be the one that is there, those to the table itself included.
-    for place in 0..tables.len() {
-        if let Suggestion::Perhaps { table, references } = &mut found[place] {
+    for suggestion in &mut found {
+        if let Suggestion::Perhaps { table, references } = suggestion {
             let numbers = 0..tables[*table].references.len();
             *references = numbers.filter(|number| known.contains(&tables[*table].references[*number].parent)).collect();
         }

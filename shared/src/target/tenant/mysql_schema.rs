@@ -60,6 +60,8 @@ pub(super) async fn read(session: &mut Session) -> Result<Schema> {
 }
 
 type Places = HashMap<String, usize>;
+/// Columns of a key, and of how many of their first characters where not of all.
+type Parts = Vec<(String, Option<String>)>;
 
 async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
     let sql = format!(
@@ -86,7 +88,7 @@ async fn unique(session: &mut Session, here: &str, places: &Places, schema: &mut
         "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
          WHERE {here} AND NON_UNIQUE = 0 ORDER BY TABLE_NAME, INDEX_NAME <> 'PRIMARY', BINARY INDEX_NAME, SEQ_IN_INDEX"
     );
-    let mut keys: Vec<(usize, String, Vec<(String, Option<String>)>)> = Vec::new();
+    let mut keys: Vec<(usize, String, Parts)> = Vec::new();
     for row in session.all(&sql).await? {
         let Some(place) = places.get(&row.text(0)?) else { continue };
         let (index, column) = (row.text(1)?, (row.text(2)?, row.optional(3)?));
