@@ -90,6 +90,7 @@ mod tests {
                 disk("local", None, None),
                 disk("far", None, Some("no route")),
             ],
+            warnings: Vec::new(),
         };
         assert_eq!(
             text(&report),
