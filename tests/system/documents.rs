@@ -99,8 +99,9 @@ fn no_function_may_do_what_is_not_its_work() {
         ),
         (
             "monitor",
-            vec!["s3:GetObject", "s3:ListBucket", "s3:GetObjectTagging"],
-            vec!["s3:Put", "s3:Delete", "s3:Abort", "DatabaseSecretArns"],
+            // Notes, but no contents.
+            vec!["s3:GetObject", "s3:ListBucket", "s3:GetObjectTagging", "s3:PutObjectTagging"],
+            vec!["s3:PutObject,", "s3:PutObject]", "s3:PutObject\n", "s3:Delete", "s3:Abort", "DatabaseSecretArns"],
         ),
     ] {
         let part = part_of(&template, function);

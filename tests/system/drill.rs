@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use jiff::{SignedDuration, Timestamp};
+use nightvault_core::audit::Trigger;
 use nightvault_core::config;
 use nightvault_core::environment::Environment;
 use nightvault_core::operation::{self, Context, Event};
@@ -109,7 +110,7 @@ fn a_sqlite_backup_needs_no_server_and_leaves_no_file() {
     crate::verify::back_up(&nightvault, "2024-01-15");
     let report = nightvault.ok(&["drill"]);
     assert_proven(&report["databases"][0]);
-    assert_eq!(report["left_out"], json!(["files \"docs\": `verify` reads them"]));
+    assert_eq!(report["not_restored"], json!(["files \"docs\": `verify` reads them"]));
     assert_eq!(names(&temporary), Vec::<String>::new());
     let text = nightvault.run(&["drill"]).stdout;
     assert!(text.contains("PROVEN: restored, compared, dropped") && text.contains("3 rows in 2 tables"), "{text}");
@@ -230,7 +231,13 @@ async fn drill_finding(variables: &[(&str, String)], days: i64) -> (String, Stri
     let environment = Environment::open(config::load(&lookup).unwrap()).await.unwrap();
     #[allow(clippy::disallowed_methods, reason = "the command under test reads the clock too")]
     let now = Timestamp::now() + SignedDuration::from_hours(24 * days);
-    let context = Context { now, deadline: None, progress: Default::default(), interrupt: Default::default() };
+    let context = Context {
+        now,
+        deadline: None,
+        progress: Default::default(),
+        interrupt: Default::default(),
+        trigger: Trigger::command_line("a test"),
+    };
     let event = Event { notify: Some(false), ..Event::default() };
     let report = match operation::monitor(&environment, &event, &context).await {
         Ok(report) => report,

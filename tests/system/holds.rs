@@ -241,6 +241,7 @@ async fn while_nobody_can_tell_what_is_held_nothing_is_deleted() {
         deadline: None,
         progress: Arc::new(Progress::default()),
         interrupt: Default::default(),
+        trigger: nightvault_core::audit::Trigger::command_line("a test"),
     };
     let event = Event { notify: Some(false), ..Event::default() };
 

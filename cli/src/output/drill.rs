@@ -14,7 +14,7 @@ pub(crate) fn text(report: &DrillReport) -> String {
     report.databases.iter().for_each(|database| text.push_str(&one(database)));
     text.push_str(&format!("  {} read from the backup\n", size(report.bytes_read)));
     for (label, lines) in [
-        ("not restored", &report.left_out),
+        ("not restored", &report.not_restored),
         ("LEFT BEHIND, remove it by hand", &report.left_behind),
         ("not recorded", &report.not_recorded),
     ] {
@@ -91,7 +91,7 @@ mod tests {
             bytes_read: 1 << 20,
             raw_bytes: 6 << 20,
             databases: vec![good, bad],
-            left_out: vec!["files \"docs\": `verify` reads them".into()],
+            not_restored: vec!["files \"docs\": `verify` reads them".into()],
             left_behind: vec!["the scratch database".into()],
             not_recorded: Vec::new(),
         };

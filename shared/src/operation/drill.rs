@@ -29,7 +29,7 @@ use crate::archive::reader;
 use crate::catalog::Selector;
 use crate::config::{Config, DatabaseConfig};
 use crate::environment::Environment;
-use crate::operation::end::End;
+use crate::operation::end::{End, Outcome, Report};
 use crate::operation::find::{Wanted, find};
 use crate::operation::restore::{RestoreRequest, restore};
 use crate::operation::{Context, Failed, elapsed_ms};
@@ -86,8 +86,18 @@ pub async fn drill(
 ) -> Result<DrillReport, Failed<DrillReport>> {
     let begun = Instant::now();
     let outcome = run(environment, request, context, begun).await;
-    // On every disk, whichever one it was read from: each disk's monitor asks for the last proven restore.
-    super::end::end(environment, context, End { disks: &[], planned: false, notify: false, begun }, outcome).await
+    // On every disk, whichever the backup was read from: the record is to outlive the backup.
+    let end = End { disks: &[], planned: false, notify: false, begun };
+    super::end::end(environment, context, end, outcome).await
+}
+
+impl Report for DrillReport {
+    const OPERATION: &'static str = "drill";
+
+    fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
+        self.not_recorded.push(warning);
+        Ok(self)
+    }
 }
 
 async fn run(
@@ -101,7 +111,7 @@ async fn run(
     let (store, backup) = context.unless_stopped(find(environment, &request.of, context)).await?;
     let reading = reader::read_tail(Arc::clone(&store), &backup.object, &password);
     let tail = context.unless_stopped(reading).await?;
-    let (chosen, left_out) = choose(&tail.manifest, request)?;
+    let (chosen, not_restored) = choose(&tail.manifest, request)?;
 
     // 2. One database after the other.
     let mut report = DrillReport {
@@ -114,7 +124,7 @@ async fn run(
         bytes_read: tail.bytes_read,
         raw_bytes: chosen.iter().map(|database| database.raw_bytes).sum(),
         databases: Vec::new(),
-        left_out,
+        not_restored,
         left_behind: Vec::new(),
         not_recorded: Vec::new(),
     };
@@ -143,7 +153,7 @@ async fn run(
 
 /// The databases that are restored, and what is not, with the reason.
 fn choose<'a>(manifest: &'a Manifest, request: &DrillRequest) -> Result<(Vec<&'a DatabaseManifest>, Vec<String>)> {
-    let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
+    let (mut chosen, mut not_restored) = (Vec::new(), Vec::new());
     for database in &manifest.databases {
         let shown = format!("database {:?} ({})", database.name, database.engine);
         let why_not = match (&request.database, &request.place, database.engine.as_str()) {
@@ -158,17 +168,17 @@ fn choose<'a>(manifest: &'a Manifest, request: &DrillRequest) -> Result<(Vec<&'a
         };
         match why_not {
             None => chosen.push(database),
-            Some(why) => left_out.push(format!("{shown} {why}")),
+            Some(why) => not_restored.push(format!("{shown} {why}")),
         }
     }
     if chosen.is_empty() {
-        let all = if left_out.is_empty() { "it holds no database".to_owned() } else { left_out.join("; ") };
+        let all = if not_restored.is_empty() { "it holds no database".to_owned() } else { not_restored.join("; ") };
         return Err(Error::configuration(format!("nothing of the backup can be restored for proof: {all}")).hint(
             "Give a server with --to URL, or start one from the binaries that are installed with --own-server.",
         ));
     }
-    left_out.extend(manifest.files.iter().map(|set| format!("files {:?}: `verify` reads them", set.name)));
-    Ok((chosen, left_out))
+    not_restored.extend(manifest.files.iter().map(|set| format!("files {:?}: `verify` reads them", set.name)));
+    Ok((chosen, not_restored))
 }
 
 /// Restores one database, compares it, and removes it. What kept it from being proven is returned.

@@ -17,8 +17,7 @@ use crate::environment::Environment;
 use crate::metrics::{self, Measure};
 use crate::operation::{Context, Failed, invocation};
 use crate::report::{
-    BackupReport, BackupStatus, CleanupReport, Delivery, DrillReport, ExtractReport, RestoreReport, TenantReport,
-    VerifyReport,
+    BackupReport, BackupStatus, CleanupReport, Delivery, ExtractReport, RestoreReport, TenantReport, VerifyReport,
 };
 use crate::store::Store;
 use crate::{Class, Error, Result, notify};
@@ -268,15 +267,6 @@ impl Report for RestoreReport {
 
     fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
         self.warnings.push(warning);
-        Ok(self)
-    }
-}
-
-impl Report for DrillReport {
-    const OPERATION: &'static str = "drill";
-
-    fn not_recorded(mut self, _: &str, warning: String) -> Outcome<Self> {
-        self.not_recorded.push(warning);
         Ok(self)
     }
 }

@@ -25,7 +25,7 @@ pub struct DrillReport {
     /// One per database that was restored or should have been.
     pub databases: Vec<DrilledDatabase>,
     /// What of the backup was not restored, and why.
-    pub left_out: Vec<String>,
+    pub not_restored: Vec<String>,
     /// What the drill made and could not remove.
     pub left_behind: Vec<String>,
     /// Why the result is not noted beside the backup or in the audit trail; empty = it is.

@@ -19,7 +19,7 @@ mod walk;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
 
@@ -72,6 +72,9 @@ impl Dump<'_> {
         Ok(needs)
     }
 }
+
+/// How long a server may take to hear that the restore is given up.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A database that is to take a dump.
 pub(crate) struct Target {
@@ -177,10 +180,16 @@ impl Target {
 
     /// Gives up what was loaded, at once where the server still listens.
     pub(crate) async fn abandon(mut self) {
-        if let Err(error) = self.session.execute("rolling back", "ROLLBACK").await {
-            tracing::debug!(error = error.chain(), "the rollback is left to the end of the session");
+        let rolling_back = async {
+            if let Err(error) = self.session.execute("rolling back", "ROLLBACK").await {
+                tracing::debug!(error = error.chain(), "the rollback is left to the end of the session");
+            }
+            self.session.close().await;
+        };
+        // A statement that was given up still runs, and the server hears nothing before its end; it rolls back then.
+        if tokio::time::timeout(ROLLBACK_TIMEOUT, rolling_back).await.is_err() {
+            tracing::debug!("the server is busy; the rollback is left to the end of the session");
         }
-        self.session.close().await;
     }
 
     async fn execute(&mut self, sql: &str) -> Result<()> {

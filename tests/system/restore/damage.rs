@@ -86,6 +86,8 @@ pub(super) async fn attempt(store: Arc<dyn Store>, to: &str) -> Result<RestoreRe
         to: Some(to),
         files: None,
         database: None,
+        jobs: 1,
+        table: None,
         dry_run: false,
     };
     let context = Context {
@@ -93,6 +95,7 @@ pub(super) async fn attempt(store: Arc<dyn Store>, to: &str) -> Result<RestoreRe
         deadline: None,
         progress: Arc::default(),
         interrupt: Default::default(),
+        trigger: nightvault_core::audit::Trigger::command_line("a test"),
     };
     restore(&environment, &request, &context).await
 }

@@ -1,5 +1,5 @@
-//! What is noted of a drill beside its backup. The record in the audit trail, which stays when the backup is gone, is
-//! written where every operation ends.
+//! The note of a drill's result beside its backup. The record in the audit trail, which stays when the backup is gone, is
+//! made where every operation ends.
 
 use jiff::Timestamp;
 

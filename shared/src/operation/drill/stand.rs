@@ -14,7 +14,7 @@ use crate::{Class, Error, Result};
 #[derive(Debug)]
 pub(super) enum Stand {
     /// A database on a server, and the server where it is ours.
-    Server { scratch: Scratch, own: Option<OwnServer> },
+    Server { scratch: Scratch, own: Option<Box<OwnServer>> },
     /// A folder for a file.
     File { folder: TempDir, target: DatabaseConfig },
 }
@@ -47,7 +47,7 @@ impl Stand {
                     Scratch::create(&own.address(), manifest, limits, warnings).await
                 };
                 match made.await {
-                    Ok(scratch) => Ok(Self::Server { scratch, own: Some(own) }),
+                    Ok(scratch) => Ok(Self::Server { scratch, own: Some(Box::new(own)) }),
                     Err(error) => Err((error, own.stop().await)),
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::audit::{self, Place};
 use crate::catalog::{self, Catalog};
-use crate::report::{DrillReport, DrillResult, ProvenRestore};
+use crate::report::ProvenRestore;
 use crate::store::Store;
 use crate::{Error, Result};
 
@@ -10,14 +10,16 @@ use crate::{Error, Result};
 pub(super) async fn last(store: &dyn Store, name: &str, catalog: &Catalog) -> Result<Option<ProvenRestore>> {
     let recorded = match audit::latest(store, &Place::new(name), "drill").await? {
         None => None,
+        // Of a long report the record may hold a part alone; these fields are always there.
         Some(record) => {
-            let report: DrillReport = serde_json::from_value(record.report)
-                .map_err(|error| Error::corrupt("the audit record of the last drill is not one").because(error))?;
-            (report.result == DrillResult::Proven).then_some(ProvenRestore {
-                key: report.key,
+            let missing =
+                || Error::corrupt(format!("record {} of the audit trail is none of a drill", record.sequence));
+            let number = |field: &str| record.report[field].as_u64().ok_or_else(missing);
+            Some(ProvenRestore {
+                key: record.report["key"].as_str().ok_or_else(missing)?.to_owned(),
                 at: record.at,
-                duration_ms: report.duration_ms,
-                raw_bytes: report.raw_bytes,
+                duration_ms: number("duration_ms")?,
+                raw_bytes: number("raw_bytes")?,
             })
         }
     };

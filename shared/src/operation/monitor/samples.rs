@@ -34,7 +34,7 @@ pub(super) async fn read(
     let other = longest_unread(catalog, newest, noted.as_deref(), share, context.now);
     let mut samples = Vec::new();
     for backup in [Some(newest), other].into_iter().flatten() {
-        samples.push(sample(store, backup, share, password, context, time(context)).await.0);
+        samples.push(sample(store, backup, share, Ok(password), context, time(context)).await.0);
     }
     samples
 }

@@ -14,6 +14,7 @@ use super::{empty, judge};
 use crate::archive::reader::{Archive, Reached};
 use crate::catalog::{self, Backup, Slices};
 use crate::config::Share;
+use crate::operation::foreign::another_programs;
 use crate::operation::{Context, elapsed_ms};
 use crate::report::{SliceReport, VerifiedBackup, VerifyVerdict};
 use crate::secret::Secret;
@@ -36,13 +37,16 @@ pub(in crate::operation) async fn sample(
     store: &Arc<dyn Store>,
     backup: &Backup,
     share: Share,
-    password: &Secret,
+    password: std::result::Result<&Secret, &Error>,
     context: &Context,
     time: Option<Duration>,
 ) -> (VerifiedBackup, Option<Error>) {
     let begun = Instant::now();
     let mut report = VerifiedBackup { verdict: VerifyVerdict::Sampled, ..empty(backup) };
-    let error = slice(store, backup, share, password, context, time, &mut report).await.err();
+    let error = match password {
+        Ok(password) => slice(store, backup, share, password, context, time, &mut report).await.err(),
+        Err(missing) => Some(Error::copy(missing)),
+    };
     judge(&mut report, error.as_ref(), VerifyVerdict::Sampled);
     super::note(&**store, &backup.object, &mut report, context.now).await;
     report.duration_ms = elapsed_ms(begun);
@@ -67,7 +71,14 @@ async fn slice(
             Start::ByDay
         }
     };
-    let archive = context.unless_stopped(Archive::open(Arc::clone(store), object, password)).await?;
+    let archive = match context.unless_stopped(Archive::open(Arc::clone(store), object, password)).await {
+        Ok(archive) => archive,
+        Err(error) => {
+            context.unless_stopped(another_programs(store, object, error)).await?;
+            return Err(Error::unsupported("another program wrote it; it has no pieces that could be read alone")
+                .hint("Verify it as a whole, without --sample."));
+        }
+    };
     let (pieces, bytes) = (archive.pieces(), archive.piece_bytes()?);
     let known = match start {
         Start::Noted(slices) => slices.filter(|slices| slices.pieces == pieces),
