@@ -25,7 +25,7 @@ impl ArchiveOutput for Kept {
 
 /// Puts an archive of the one database's dump in the place of the backup, both changed; the digests are those of the new.
 pub(super) async fn forge(nightvault: &Nightvault, key: &str, change: impl FnOnce(&mut String, &mut Manifest)) {
-    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(LocalStore::new("local", &nightvault.vault()));
+    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(LocalStore::new("local", nightvault.vault()));
     let password = Secret::new(PASSWORD);
     let object = store.head(key).await.unwrap().unwrap();
     let mut manifest = read_tail(store.clone(), &object, &password).await.unwrap().manifest;

@@ -123,6 +123,22 @@ fn bodies_in_latin1_sjis_and_gbk_come_back_byte_for_byte() {
     assert!(bodies(&source).contains("955C835C3B"), "{}", bodies(&source));
 }
 
+/// The server prints it as UTF-8 within text in another character set, to every client.
+#[test]
+fn a_comment_that_will_come_back_garbled_is_told() {
+    let source = Scratch::new("comment");
+    run_raw(
+        &source,
+        "latin1",
+        &[b"CREATE PROCEDURE p() COMMENT '\xe4' SELECT '\xfc'", b"CREATE PROCEDURE q() SELECT '\xfc'"],
+    );
+    let nightvault = vault_of(&source);
+    let report = nightvault.ok(&["run"]);
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("the comment of procedure `p` will come back garbled"), "{warnings}");
+    assert!(!warnings.contains("`q`"), "{warnings}");
+}
+
 /// Two tables that refer to each other and to themselves, large enough that their keys are made behind the rows.
 fn large(label: &str) -> Scratch {
     let source = Scratch::new(label);

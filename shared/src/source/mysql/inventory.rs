@@ -344,9 +344,37 @@ impl Reader {
                 ));
                 return Ok(None);
             }
+            self.garbled_comment(session, &coded).await?;
             bytes
         };
         Ok(Some(coded))
+    }
+
+    /// Servers print the comment of a routine or event as UTF-8 whatever character set the text around it has, so that it
+    /// comes back garbled, from every dump. It means nothing to the server, so that is told and not refused.
+    async fn garbled_comment(&mut self, session: &mut Session, coded: &Coded) -> Result<()> {
+        let (table, column) = match coded.kind {
+            "event" => ("EVENTS", "EVENT"),
+            "procedure" | "function" | "package" | "package body" => ("ROUTINES", "ROUTINE"),
+            _ => return Ok(()),
+        };
+        let comments = session
+            .all(&format!(
+                "SELECT {column}_COMMENT FROM information_schema.{table} WHERE {} AND BINARY {column}_NAME = {}",
+                session.here(&format!("{column}_SCHEMA")),
+                literal(&coded.name)
+            ))
+            .await?;
+        for comment in comments {
+            if !comment.optional(0)?.unwrap_or_default().is_ascii() {
+                let (kind, quoted, charset) = (coded.kind, identifier(&coded.name), &coded.client_charset);
+                self.inventory.warnings.push(format!(
+                    "the comment of {kind} {quoted} will come back garbled: the server prints it as UTF-8 within text in {charset}"
+                ));
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Notes what a restore elsewhere should know of.
