@@ -198,7 +198,8 @@ mod tests {
             "clinic/2024-01-15-02-00-00.zip on disk s3: restored in 1 min 1 s\n\
              \x20 files docs, media into /srv/new: 1,200 files, 1 directory and 0 symbolic links, 5.0 MiB in 2.5 s, whole and \
              authenticated\n\
-             \x20 NOT MADE: files/docs/l\\n: leads out\n"
+             \x20 NOT MADE: files/docs/l\\n: leads out\n\
+             \x20 1.0 MiB read from the backup\n"
         );
     }
 

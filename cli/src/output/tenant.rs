@@ -136,7 +136,7 @@ mod tests {
             "clinic/2024-01-15-02-00-00.zip on disk s3: tenant tenant_id = 42 restored; compared again, the rows are those \
              of the backup (1 min 1 s)\n\
              \x20 clinic into database \"clinic\" on db:5432\n\
-             \x20 TABLE         FOUND BY          IN BACKUP    NOW  INSERT  UPDATE  DELETE  CONFLICT\n\
+             \x20 TABLE        FOUND BY          IN BACKUP    NOW  INSERT  UPDATE  DELETE  CONFLICT\n\
              \x20 public.a\\nb  column tenant_id      1,200  1,190      12       3       2         0\n\
              \x20 together: 12 rows to insert, 3 to update, 2 to delete; 1.0 MiB read from the backup\n\
              \x20 sequence public.a_id_seq goes on at 1201\n\
@@ -149,7 +149,7 @@ mod tests {
         let mut report = a_report(TenantStatus::Exported);
         report.exported_to = Some("out".into());
         let said = text(&report);
-        assert!(said.contains("TABLE         FOUND BY          ROWS\n") && said.contains("written to out\n"), "{said}");
+        assert!(said.contains("TABLE        FOUND BY           ROWS\n") && said.contains("written to out\n"), "{said}");
         assert!(!said.contains("INSERT"), "{said}");
     }
 
