@@ -49,7 +49,7 @@ const LIMITS: HealthLimits = HealthLimits { max_age_days: 1, max_storage_mb: Som
 /// The checks that did not pass, with their status.
 fn failing(facts: &DiskFacts) -> Vec<(&'static str, Status)> {
     let findings = check(facts, &LIMITS, now());
-    assert_eq!(findings.len(), 11, "every check is made");
+    assert_eq!(findings.len(), 12, "every check is made");
     findings.into_iter().filter(|finding| finding.status != Status::Ok).map(|f| (f.check, f.status)).collect()
 }
 

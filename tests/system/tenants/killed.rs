@@ -3,7 +3,7 @@
 //! Another session holds one row, so that the restore stops at a statement that is known: the first delete, one in the
 //! middle, the last one, and the proof behind all of them.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use super::clinic::{Clinic, Engine};
@@ -27,8 +27,6 @@ const MARIADB: &[&str] = &[
 /// The moments that a test waits for.
 #[derive(Clone, Copy)]
 enum Moment {
-    /// The holder has its lock.
-    Held,
     /// The restore waits for it.
     Waits,
     /// The restore's session is there.
@@ -40,7 +38,6 @@ fn is(clinic: &Clinic, engine: Engine, moment: Moment) -> bool {
     let answer = match engine {
         Engine::Postgres => {
             let condition = match moment {
-                Moment::Held => "application_name = 'psql' AND state = 'idle in transaction'",
                 Moment::Waits => "application_name = 'nightvault' AND wait_event_type = 'Lock'",
                 Moment::Connected => "application_name = 'nightvault'",
             };
@@ -48,14 +45,18 @@ fn is(clinic: &Clinic, engine: Engine, moment: Moment) -> bool {
             postgres::psql("postgres", &sql)
         }
         Engine::MariaDb => {
-            let transactions =
-                "information_schema.PROCESSLIST p JOIN information_schema.INNODB_TRX t ON t.trx_mysql_thread_id = p.ID";
-            let (from, condition) = match moment {
-                Moment::Held => (transactions, "p.USER = 'root' AND t.trx_tables_locked > 0 AND p.COMMAND = 'Sleep'"),
-                Moment::Waits => (transactions, "p.USER = 'nightvault' AND t.trx_state = 'LOCK WAIT'"),
-                Moment::Connected => ("information_schema.PROCESSLIST p", "p.USER = 'nightvault'"),
-            };
-            mariadb::run_as_root(&format!("SELECT COUNT(*) FROM {from} WHERE p.DB = '{name}' AND {condition}"))
+            let sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'nightvault'";
+            let id = mariadb::run_as_root(&format!("{sql} AND DB = '{name}'"));
+            match (moment, id.trim()) {
+                (_, "") => "0".to_owned(),
+                (Moment::Connected, _) => "1".to_owned(),
+                // Not from INNODB_TRX, which stands still while it is asked more often than ten times a second.
+                (Moment::Waits, id) => {
+                    let status = mariadb::run_as_root("SHOW ENGINE INNODB STATUS");
+                    let waits = |it: &str| it.contains(&format!("thread id {id},")) && it.contains("LOCK WAIT");
+                    u8::from(status.split("---TRANSACTION").any(waits)).to_string()
+                }
+            }
         }
     };
     answer.trim() != "0"
@@ -67,7 +68,7 @@ fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Child {
     let mut command = match engine {
         Engine::Postgres => {
             let mut command = postgres::client("psql", &name);
-            command.args(["-X", "-q"]);
+            command.args(["-X", "-q", "-A", "-t"]);
             command
         }
         Engine::MariaDb => {
@@ -75,6 +76,7 @@ fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Child {
             command.args([
                 "--no-defaults",
                 "--unbuffered",
+                "--skip-column-names",
                 "--socket",
                 &given("TEST_MARIADB_SOCKET"),
                 "--user=root",
@@ -83,9 +85,11 @@ fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Child {
             command
         }
     };
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
-    while !is(clinic, engine, Moment::Held) {}
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql}; SELECT 'held';\n").as_bytes()).unwrap();
+    // What is behind the lock is answered when it is there.
+    let answers = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(answers.map_while(Result::ok).any(|line| line == "held"), "{sql}");
     child
 }
 
