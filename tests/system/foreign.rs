@@ -86,7 +86,7 @@ fn in_the_vault_it_is_listed_thinned_out_and_no_healthy_newest_backup() {
     let decisions = plan["disks"][0]["decisions"].as_array().expect("decisions");
     assert_eq!(
         (decisions.len(), decisions.iter().filter(kept).count()),
-        (3, 1),
+        (3, 2),
         "the policy is that of our own: {plan}"
     );
     // Damage is noted, as with ours.

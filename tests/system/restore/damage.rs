@@ -31,7 +31,7 @@ use crate::support::postgres;
 /// Attempts at the same time.
 const AT_ONCE: usize = 4;
 /// Most bytes of one kind that are flipped.
-const FLIPS: usize = 150;
+const FLIPS: usize = 100;
 
 /// An archive of a small database, and another one of the same database with other rows.
 pub(super) struct Archives {
@@ -238,7 +238,7 @@ async fn nothing_of_a_damaged_archive_is_executed_by_postgresql() {
     let target = postgres::Scratch::new();
     let judge = Postgres::of(&target.name);
     let count = refuse_all(&archives, 1, &url(&target.name)).await;
-    assert!(count > 900, "{count} damages");
+    assert!(count > 700, "{count} damages");
     let looked = judge.statements();
     assert!(looked.iter().any(|statement| statement.starts_with("SELECT")), "the log is that of this database");
     assert_eq!(judge.writing(), Vec::<String>::new());
@@ -272,9 +272,9 @@ async fn nothing_of_a_damaged_archive_is_executed_by_mariadb() {
     let to =
         format!("mariadb://{}@127.0.0.1:{}/{}?sslmode=prefer", user.name(), given("TEST_MARIADB_PORT"), target.name());
     let judge = MariaDb::of(user.name());
-    // Every third byte of the structures: what reads them is the same for every engine.
-    let count = refuse_all(&archives, 3, &to).await;
-    assert!(count > 300, "{count} damages");
+    // Every seventh byte of the structures: what reads them is the same for every engine.
+    let count = refuse_all(&archives, 7, &to).await;
+    assert!(count > 100, "{count} damages");
     assert!(judge.statements().iter().any(|statement| statement.starts_with("SELECT")), "the log is that of this user");
     assert_eq!(judge.writing(), Vec::<String>::new());
     attempt(store_of(&archives.key, &archives.whole).await, &to).await.expect("the whole one is restored");
@@ -298,8 +298,8 @@ async fn no_file_comes_of_a_damaged_archive_of_sqlite() {
     let folder = nightvault.folder().join("new");
     fs::create_dir(&folder).expect("a folder");
     let to = format!("sqlite://{}/copy.sqlite", folder.display());
-    let count = refuse_all(&archives, 3, &to).await;
-    assert!(count > 300, "{count} damages");
+    let count = refuse_all(&archives, 7, &to).await;
+    assert!(count > 100, "{count} damages");
     let names = |folder: &Path| fs::read_dir(folder).expect("a folder").count();
     assert_eq!(names(&folder), 0, "not even a hidden file");
     attempt(store_of(&archives.key, &archives.whole).await, &to).await.expect("the whole one is restored");
