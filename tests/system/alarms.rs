@@ -177,7 +177,11 @@ async fn sees(rule: &str, source: &str, kind: &str, detail: &Value) -> bool {
         ("MonitorFunction", json!("monitor")),
         ("RoleArns", json!(["arn:role/backup", "arn:role/cleanup", "arn:role/monitor"])),
     ];
-    let pattern = Stack::open("infra/alarms.yaml", &given).properties(rule)["EventPattern"].clone();
+    matches(&Stack::open("infra/alarms.yaml", &given).properties(rule)["EventPattern"], source, kind, detail).await
+}
+
+/// Asks it whether a pattern matches this event.
+async fn matches(pattern: &Value, source: &str, kind: &str, detail: &Value) -> bool {
     let event = json!({
         "id": "1", "account": "000000000000", "source": source, "time": "2026-01-01T00:00:00Z", "region": "eu-central-1",
         "resources": [], "detail-type": kind, "detail": detail,
@@ -192,7 +196,7 @@ async fn sees(rule: &str, source: &str, kind: &str, detail: &Value) -> bool {
         .await
         .unwrap();
     let answer: Value = answer.json().await.unwrap();
-    answer["Result"].as_bool().unwrap_or_else(|| panic!("{rule}: {answer}"))
+    answer["Result"].as_bool().unwrap_or_else(|| panic!("{pattern}: {answer}"))
 }
 
 const CALL: &str = "AWS API Call via CloudTrail";
@@ -254,5 +258,30 @@ async fn a_deletion_is_counted_and_one_for_good_is_told_of_but_not_those_of_the_
         let event = deleted(bucket, reason, kind);
         assert_eq!(sees("Deletion", "aws.s3", "Object Deleted", &event).await, counted, "{event}");
         assert_eq!(sees("VersionDeleted", "aws.s3", "Object Deleted", &event).await, told, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_fails_or_does_not_start_is_told_of_and_a_good_one_is_not() {
+    let fargate = Stack::open("infra/fargate.yaml", &[("Runbook", json!("the page"))]);
+    let pattern = fargate.properties("TaskFailed")["EventPattern"].clone();
+    let exited = |code: i64| json!([{"name": "nightvault", "exitCode": code}]);
+    let none = json!([{"name": "nightvault"}]);
+    for (cluster, status, stopped, containers, expected) in [
+        ("arn:here:Cluster", "STOPPED", "EssentialContainerExited", exited(0), false),
+        ("arn:here:Cluster", "STOPPED", "EssentialContainerExited", exited(1), true),
+        // Killed for memory.
+        ("arn:here:Cluster", "STOPPED", "EssentialContainerExited", exited(137), true),
+        ("arn:here:Cluster", "STOPPED", "TaskFailedToStart", none.clone(), true),
+        ("arn:here:Cluster", "STOPPED", "UserInitiated", exited(0), true),
+        ("arn:here:Cluster", "RUNNING", "", none, false),
+        ("arn:other", "STOPPED", "EssentialContainerExited", exited(1), false),
+    ] {
+        let mut detail = json!({"clusterArn": cluster, "lastStatus": status, "containers": containers});
+        if !stopped.is_empty() {
+            detail["stopCode"] = json!(stopped);
+        }
+        let told = matches(&pattern, "aws.ecs", "ECS Task State Change", &detail).await;
+        assert_eq!(told, expected, "{detail}");
     }
 }

@@ -64,6 +64,22 @@ fn what_the_schedules_send_is_understood() {
     }
 }
 
+#[test]
+fn what_the_schedule_of_the_task_sends_is_the_command_line_of_a_scheduled_run() {
+    let template = read("infra/fargate.yaml");
+    let inputs: Vec<&str> =
+        template.lines().filter_map(|line| line.trim().strip_prefix("Input: '")?.strip_suffix('\'')).collect();
+    assert_eq!(inputs.len(), 1, "the task has one schedule");
+    let sent = inputs[0].replace("<aws.scheduler.scheduled-time>", "2024-01-15T02:00:00Z");
+    let overrides: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let container = &overrides["containerOverrides"][0];
+    let named = format!("- Name: {}\n", container["name"].as_str().expect("ECS wants the container's name"));
+    assert!(template.contains(&named), "there is no container {named}");
+    // cli/src/args.rs tests that this is understood.
+    assert_eq!(container["command"], serde_json::json!(["run", "--scheduled-time", "2024-01-15T02:00:00Z"]));
+    assert!(template.contains("cron(0 2 "), "it starts when the function would");
+}
+
 /// The text of one function's resource in the template.
 fn part_of<'a>(template: &'a str, function: &str) -> &'a str {
     let binary = format!("BuildProperties: {{ Binary: {function} }}");
@@ -212,6 +228,29 @@ fn the_template_sets_only_variables_that_are_read() {
     for name in set {
         assert!(real.contains(name), "the template sets {name}, which nothing reads");
     }
+}
+
+#[test]
+fn the_task_has_the_variables_of_the_backup_function_and_no_others() {
+    let template = read("template.yaml");
+    let shared = template.split("\nGlobals:\n").nth(1).unwrap().split("\nResources:\n").next().unwrap();
+    let function: BTreeSet<&str> = [shared, part_of(&template, "backup")]
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, _)| name)
+        .filter(|name| is_variable(name))
+        .collect();
+    let template = read("infra/fargate.yaml");
+    let task: BTreeSet<&str> = template
+        .split("{ Name: ")
+        .filter_map(|text| text.split_once(", Value: "))
+        .map(|(name, _)| name)
+        .filter(|name| is_variable(name))
+        .collect();
+    // Lambda sets the region itself, and only monitor asks for the greatest age.
+    let difference: Vec<&&str> = function.symmetric_difference(&task).collect();
+    assert_eq!(difference, [&"AWS_REGION", &"BACKUP_MAX_AGE_DAYS"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the roles of the template may do, evaluated as IAM would: for each role the calls that must be allowed and those
+//! What the roles of the template may do, the backup task's among them, evaluated as IAM would: for each role the calls that must be allowed and those
 //! that must be denied, in a small stack (everything at its default) and in one with every option on. A statement that is
 //! widened to `*`, in its action, its resource or its condition, is noticed; that is a test here too.
 //!
@@ -16,9 +16,16 @@ use evaluation::{Verdict, judge};
 use serde_json::{Value, json};
 use template::{Stack, list};
 
-/// Everything at its default, except for what has none.
+/// Everything at its default, except for what has none; with the task, so that its role has its rights.
 fn small() -> Stack {
-    Stack::open("template.yaml", &[("DatabaseSecretArns", json!([calls::DATABASE])), ("BackupName", json!("clinic"))])
+    Stack::open(
+        "template.yaml",
+        &[
+            ("DatabaseSecretArns", json!([calls::DATABASE])),
+            ("BackupName", json!("clinic")),
+            ("TaskImageUri", json!(calls::IMAGE)),
+        ],
+    )
 }
 
 /// Every option on that adds a statement.
@@ -37,6 +44,7 @@ fn full() -> Stack {
             ("SubnetIds", json!(["subnet-1"])),
             ("SecurityGroupIds", json!(["sg-1"])),
             ("ObjectLock", json!("COMPLIANCE")),
+            ("TaskImageUri", json!(calls::IMAGE)),
         ],
     )
 }
@@ -114,11 +122,15 @@ fn a_statement_taken_away_is_noticed() {
 }
 
 #[test]
-fn only_lambda_and_the_schedules_may_take_the_roles() {
+fn only_lambda_the_schedules_and_the_task_may_take_the_roles() {
     let stack = full();
     for role in ROLES {
         let trust = list(&stack.properties(role)["AssumeRolePolicyDocument"]["Statement"]);
-        let service = if role == "SchedulerRole" { "scheduler.amazonaws.com" } else { "lambda.amazonaws.com" };
+        let service = match role {
+            "SchedulerRole" => "scheduler.amazonaws.com",
+            "TaskRole" => "ecs-tasks.amazonaws.com",
+            _ => "lambda.amazonaws.com",
+        };
         assert_eq!(trust.len(), 1, "{role}");
         assert_eq!(trust[0]["Principal"], json!({ "Service": service }), "{role}");
         assert_eq!(trust[0]["Action"], "sts:AssumeRole", "{role}");
@@ -126,6 +138,39 @@ fn only_lambda_and_the_schedules_may_take_the_roles() {
     let schedules = &stack.properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"];
     assert_eq!(schedules["StringEquals"]["aws:SourceAccount"], calls::ACCOUNT);
     assert!(schedules["StringEquals"]["aws:SourceArn"].is_string(), "only the schedules of this stack");
+}
+
+#[test]
+fn the_schedule_of_the_task_may_start_it_with_its_two_roles_and_nothing_else() {
+    let given = [("TaskRoleArn", json!("arn:task-role")), ("NotStartedQueueArn", json!("arn:not-started"))];
+    let statements = Stack::open("infra/fargate.yaml", &given).statements_of("StartRole");
+    let start = |task: &str, cluster: &str| call("ecs:RunTask", task).with("ecs:cluster", cluster);
+    let hand_over = |role: &str, service: &str| call("iam:PassRole", role).with("iam:PassedToService", service);
+    for (call, expected) in [
+        (start("arn:here:Task", "arn:here:Cluster"), Verdict::Allowed),
+        (start("arn:other", "arn:here:Cluster"), Verdict::Neither),
+        (start("arn:here:Task", "arn:other"), Verdict::Neither),
+        (hand_over("arn:task-role", "ecs-tasks.amazonaws.com"), Verdict::Allowed),
+        (hand_over("arn:here:ExecutionRole", "ecs-tasks.amazonaws.com"), Verdict::Allowed),
+        (hand_over("arn:task-role", "lambda.amazonaws.com"), Verdict::Neither),
+        (hand_over("arn:admin", "ecs-tasks.amazonaws.com"), Verdict::Neither),
+        (call("sqs:SendMessage", "arn:not-started"), Verdict::Allowed),
+        (call("sqs:SendMessage", "arn:other"), Verdict::Neither),
+        (call("ecs:StopTask", "arn:here:Task"), Verdict::Neither),
+    ] {
+        assert_eq!(judge(&statements, &call), expected, "{call}");
+    }
+}
+
+#[test]
+fn without_an_image_the_function_runs_each_night_and_with_one_the_task_alone() {
+    let state = |image: &str| {
+        let given = [("DatabaseSecretArns", json!([calls::DATABASE])), ("TaskImageUri", json!(image))];
+        let events = Stack::open("template.yaml", &given).properties("BackupFunction")["Events"].clone();
+        events["EveryNight"]["Properties"]["State"].clone()
+    };
+    assert_eq!(state(""), "ENABLED");
+    assert_eq!(state(calls::IMAGE), "DISABLED");
 }
 
 #[test]

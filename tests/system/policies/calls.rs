@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) const ROLES: [&str; 4] = ["BackupRole", "CleanupRole", "MonitorRole", "SchedulerRole"];
+pub(super) const ROLES: [&str; 5] = ["BackupRole", "CleanupRole", "MonitorRole", "SchedulerRole", "TaskRole"];
 pub(super) const ACCOUNT: &str = "111111111111";
 pub(super) const DATABASE: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:database";
 pub(super) const SLACK: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:slack";
 pub(super) const SECRETS_KEY: &str = "arn:aws:kms:eu-central-1:111111111111:key/secrets";
 /// An object of the bucket, as infra/vault.yaml itself calls it.
 pub(super) const IN_BUCKET: &str = "arn:here:Bucket/clinic/2024-01-15-02-00-00.zip";
+
+/// The image of the backup as a task.
+pub(super) const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/nightvault:1";
 
 /// A login of a database by IAM.
 pub(super) const LOGIN: &str = "arn:aws:rds-db:eu-central-1:111111111111:dbuser:cluster-clinic/backup";
@@ -87,13 +90,22 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         denied.extend([call("sqs:SendMessage", "arn:here:FailedQueue"), call("s3:ListBucket", VAULT)]);
         return (allowed, denied);
     }
+    // ECS writes the task's log for it, and hands over no failure.
+    let task = role == "TaskRole";
     let logs = format!("arn:here:{}Logs", role.trim_end_matches("Role"));
     for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
-        allowed.push(call(action, &logs));
+        if !task {
+            allowed.push(call(action, &logs));
+        }
         let others = ["BackupLogs", "CleanupLogs", "MonitorLogs"].map(|other| format!("arn:here:{other}"));
         denied.extend(others.iter().filter(|other| **other != logs).map(|other| call(action, other)));
     }
-    allowed.push(call("sqs:SendMessage", "arn:here:FailedQueue"));
+    let failed = call("sqs:SendMessage", "arn:here:FailedQueue");
+    if task {
+        denied.push(failed)
+    } else {
+        allowed.push(failed)
+    }
     denied.push(call("sqs:SendMessage", "arn:here:NotStartedQueue"));
     allowed.push(call("s3:ListBucket", VAULT));
     let tell = [call("secretsmanager:GetSecretValue", SLACK), decrypt(SECRETS_KEY, SLACK), mail("backup@example.com")];
@@ -112,7 +124,9 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
     ]);
     denied.extend(["s3:PutObjectTagging", "s3:DeleteObjectTagging"].map(|action| call(action, RECORD)));
     denied.push(adding("arn:here:Vault.Outputs.BucketArn/other/audit/00000042.json"));
-    if role != "BackupRole" {
+    // The task does the work of the backup function.
+    let worker = if task { "BackupRole" } else { role };
+    if worker != "BackupRole" {
         denied.push(adding(ARCHIVE));
     }
 
@@ -157,7 +171,7 @@ pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>)
         (opens, if complete { &ROLES[..3] } else { &[] }),
     ];
     for (calls, roles) in groups {
-        if roles.contains(&role) { allowed.extend(calls) } else { denied.extend(calls) }
+        if roles.contains(&worker) { allowed.extend(calls) } else { denied.extend(calls) }
     }
     let interface = "arn:aws:ec2:eu-central-1:111111111111:network-interface/eni-1";
     for action in ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface"] {

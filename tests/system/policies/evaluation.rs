@@ -57,7 +57,9 @@ fn holds(operator: &str, values: &Value, actual: Option<&str>) -> bool {
         // A key that is not there is unequal to everything.
         "StringNotEquals" => !actual.is_some_and(|actual| any(values, |value| value == actual)),
         "StringEquals" | "Bool" => actual.is_some_and(|actual| any(values, |value| value == actual)),
-        "ArnLike" | "StringLike" => actual.is_some_and(|actual| any(values, |value| matches(value, actual))),
+        "ArnEquals" | "ArnLike" | "StringLike" => {
+            actual.is_some_and(|actual| any(values, |value| matches(value, actual)))
+        }
         "NumericLessThan" => compare(values, actual, |actual, value| actual < value),
         "NumericGreaterThan" => compare(values, actual, |actual, value| actual > value),
         other => panic!("{other} is not known here"),

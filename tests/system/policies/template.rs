@@ -48,6 +48,15 @@ impl Stack {
         for policy in list(&properties["Policies"]) {
             statements.extend(list(&policy["PolicyDocument"]["Statement"]));
         }
+        // What stands beside the roles and is put into several of them.
+        for (name, resource) in self.template["Resources"].as_object().unwrap() {
+            if resource["Type"] == "AWS::IAM::Policy" {
+                let policy = self.properties(name);
+                if list(&policy["Roles"]).contains(&json!(format!("arn:here:{role}"))) {
+                    statements.extend(list(&policy["PolicyDocument"]["Statement"]));
+                }
+            }
+        }
         for policy in list(&properties["ManagedPolicyArns"]) {
             let arn = policy.as_str().unwrap();
             // One of AWS's is wider than any of these roles should be, and unknown here.
@@ -68,6 +77,7 @@ impl Stack {
                     "Ref" => self.reference(argument.as_str().unwrap()),
                     "Fn::GetAtt" => Some(json!(attribute(argument))),
                     "Fn::Sub" => Some(json!(self.substitute(argument.as_str().unwrap()))),
+                    "Fn::Join" => Some(json!(self.text(value))),
                     "Fn::If" => {
                         let holds = self.holds(argument[0].as_str().unwrap());
                         self.resolve(&argument[if holds { 1 } else { 2 }])
