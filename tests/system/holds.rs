@@ -64,7 +64,7 @@ async fn a_held_backup_stays_on_a_local_disk_until_it_is_released() {
     assert_eq!(guard["hold_reason"], "Löschsperre: audit");
     let marks = std::fs::read_dir(nightvault.vault().join("clinic")).unwrap();
     let marks: Vec<_> =
-        marks.map(|it| it.unwrap().file_name()).filter(|it| it.to_string_lossy().starts_with('.')).collect();
+        marks.map(|it| it.unwrap().file_name()).filter(|it| it.to_string_lossy().ends_with("-hold")).collect();
     assert_eq!(marks, [".2024-01-15-02-00-00.zip.nightvault-hold"]);
 
     let list = nightvault.run(&["list"]);
@@ -255,7 +255,7 @@ async fn while_nobody_can_tell_what_is_held_nothing_is_deleted() {
         if refused == 0 {
             assert!(disk.error.as_ref().unwrap().contains("which backups are locked or held"), "{disk:?}");
         }
-        assert_eq!(memory.list("clinic/").await.unwrap().len(), 3);
+        assert_eq!(memory.list("clinic/20").await.unwrap().len(), 3);
         store.heal();
     }
     assert_eq!(operation::cleanup(&environment, &event, &context).await.unwrap().disks[0].deleted, 1);

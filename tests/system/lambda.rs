@@ -135,7 +135,7 @@ fn key(date: Timestamp) -> String {
 
 /// The line of figures that a function wrote last.
 fn figures(log: &str) -> Value {
-    let line = log.lines().rfind(|line| line.starts_with("{\"_aws\"")).expect("a line in the embedded metric format");
+    let line = log.lines().rfind(|line| line.contains("\"_aws\":")).expect("a line in the embedded metric format");
     let line: Value = serde_json::from_str(line).expect("it is JSON");
     let described = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("a list of metrics").clone();
     for metric in described {

@@ -331,6 +331,7 @@ fn a_run_whose_note_cannot_be_written_is_a_success_with_a_warning() {
 #[test]
 fn the_monitor_tells_every_backup_that_is_known_to_be_damaged() {
     let mut nightvault = installation();
+    nightvault.set("BACKUP_MONITOR_SAMPLE", "0");
     nightvault.set("BACKUP_MAX_AGE_DAYS", "3650");
     let finding = |nightvault: &Nightvault, code: i32| {
         let report = nightvault.fails(code, &["--json", "monitor", "--no-notify"]).json();

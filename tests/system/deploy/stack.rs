@@ -89,9 +89,11 @@ impl Stack {
     }
 }
 
-/// What the emulator asks for where SES asks for what template.yaml gives.
-const MAIL: &str =
-    r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}]}"#;
+/// What the emulator asks for where SES asks for what template.yaml gives; and what it takes for a put without a
+/// condition, since it knows no `s3:if-none-match`, which template.yaml asks of those who add to the audit trail.
+const MAIL: &str = r#"{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"},
+    {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/audit/*.json"}]}"#;
 
 /// The folder of the project.
 pub(super) fn project() -> PathBuf {

@@ -143,6 +143,12 @@ impl Stack {
             let items: Vec<&str> = items.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
             return items.join(join[0].as_str().unwrap());
         }
+        if let Some(select) = value.get("Fn::Select") {
+            let items = self.resolve(&select[1]).unwrap();
+            // The default of a list is one empty text.
+            let first = items.as_array().and_then(|items| items.first()).and_then(Value::as_str);
+            return first.unwrap_or_default().to_owned();
+        }
         match self.resolve(value).unwrap() {
             Value::String(text) => text,
             other => other.to_string(),

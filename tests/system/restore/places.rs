@@ -82,7 +82,8 @@ impl Store for Replaced {
         self.now().read(key, range, etag).await
     }
     async fn create(&self, _: &str, _: Option<u64>) -> Result<Box<dyn Upload>> {
-        panic!("a restore writes nothing")
+        // The record of the audit trail; the backup stays as it is.
+        Err(nightvault_core::Error::new(nightvault_core::Class::Permission, "this store takes nothing"))
     }
     async fn delete(&self, _: &str) -> Result<()> {
         panic!("a restore deletes nothing")
@@ -128,7 +129,7 @@ async fn an_archive_that_is_replaced_between_two_looks_executes_nothing() {
             assert_eq!(target.psql("SELECT count(*) FROM pg_class WHERE oid >= 16384").trim(), "0", "{at}");
             at += 1;
         }
-        assert!(at > 3, "it is looked at for every pass: {at}");
+        assert!(at > 1, "it is looked at before anything is read: {at}");
     }
 }
 
