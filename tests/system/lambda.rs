@@ -149,7 +149,8 @@ async fn figures_for_cloudwatch_are_those_of_the_work_and_a_failure_is_a_zero() 
     let mut night = Night::new("figures").await;
     night.set("BACKUP_METRICS", "emf");
     let mut backup = Function::start("backup", &night.variables).await;
-    let report = backup.invoke("{}", FIFTEEN_MINUTES).await.report();
+    let event = json!({ "scheduled_time": ago(SignedDuration::from_mins(2)) }).to_string();
+    let report = backup.invoke(&event, FIFTEEN_MINUTES).await.report();
     let line = figures(&backup.log());
     assert_eq!((&line["BackupSuccess"], &line["BackupRows"]), (&json!(1.0), &json!(10.0)), "{line}");
     assert_eq!(line["BackupBytes"].as_f64(), report["archive_bytes"].as_f64(), "{line}");

@@ -295,7 +295,8 @@ impl Making {
         let error = if of != self.date {
             let message = format!("{key} is there already, and it is the backup of {of}, not of {}", self.date);
             Error::new(Class::AlreadyExists, message).hint(
-                "Nothing was overwritten. Two moments share a key when clocks are set back: use BACKUP_TIMEZONE=UTC.",
+                "Nothing was overwritten. Two runs of one second share a key: run it again. So do two moments when clocks are \
+                 set back: use BACKUP_TIMEZONE=UTC.",
             )
         } else if !lacks.is_empty() {
             let message = format!("{key} is there already, and it lacks {}", lacks.join(", "));
