@@ -135,6 +135,22 @@ async fn a_database_secret_that_is_rotated_under_the_run_is_fetched_once_more() 
     drop(nightvault);
 }
 
+/// Nobody listens at port 1: what matters is that each gets as far as the connection.
+#[test]
+fn every_command_that_takes_an_address_signs_its_login() {
+    let source = crate::support::postgres::Scratch::new();
+    let mut nightvault = installation("signed");
+    let port = given("TEST_POSTGRES_PORT");
+    nightvault.set("BACKUP_ARCHIVE_PASSWORD", FIRST);
+    nightvault.set("DATABASE_URL", &format!("postgres://postgres@127.0.0.1:{port}/{}", source.name));
+    nightvault.ok(&["run"]);
+    let to = ["--to", "postgres://u@localhost:1/d?auth=iam&sslmode=verify-full"];
+    for command in [&["restore", "latest"][..], &["drill", "latest"], &["tenants", "plan", "--map", "map.json"]] {
+        let said = nightvault.run(&[command, &to].concat());
+        assert!(said.code != 0 && said.stderr.contains("cannot connect to"), "{command:?}: {said:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_password_in_a_secret_is_held_to_the_same_rules() {
     let mut nightvault = installation("weak");

@@ -128,10 +128,14 @@ async fn run(
         left_behind: Vec::new(),
         not_recorded: Vec::new(),
     };
+    let place = match &request.place {
+        DrillPlace::Server(server) => DrillPlace::Server(environment.signed(server.clone()).await),
+        place => place.clone(),
+    };
     let mut failure = None;
     let of = Wanted { backup: Selector::Named(backup.object.key.clone()), disks: vec![store.disk().to_owned()] };
     for database in chosen {
-        let error = one(environment, &of, database, &request.place, context, &mut report).await;
+        let error = one(environment, &of, database, &place, context, &mut report).await;
         failure = failure.or(error);
         if context.interrupt.is_cancelled() {
             break;

@@ -40,7 +40,7 @@ impl std::fmt::Debug for PlanRequest {
 pub async fn plan(environment: &Environment, request: &PlanRequest, context: &Context) -> Result<TenantsReport> {
     let there = read(&request.map)?;
     let database = match &request.to {
-        Some(database) => database.clone(),
+        Some(database) => environment.signed(database.clone()).await,
         None => configured(environment, request.database.as_deref()).await?,
     };
     let mut place = context.unless_stopped(Place::open(&database, &environment.config().dump_limits)).await?;
