@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::quoted::quoted;
 use crate::{Error, Result};
 
 /// Which rows are sent on. Only for columns whose values are equal exactly when their texts are.
@@ -133,7 +134,7 @@ fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>> {
         match bytes.get(at) {
             None => return Ok(None),
             Some(b'"') => {
-                let Some((name, end)) = quoted(bytes, at)? else { return Ok(None) };
+                let Some((name, end)) = quoted(bytes, at, b'"')? else { return Ok(None) };
                 if in_list {
                     names.push(name);
                 }
@@ -147,28 +148,6 @@ fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>> {
         }
     }
     Ok(Some((names, at + BEHIND.len())))
-}
-
-fn quoted(bytes: &[u8], start: usize) -> Result<Option<(String, usize)>> {
-    let mut name = Vec::new();
-    let mut at = start + 1;
-    loop {
-        match (bytes.get(at), bytes.get(at + 1)) {
-            (None, _) | (Some(b'"'), None) => return Ok(None),
-            (Some(b'"'), Some(b'"')) => {
-                name.push(b'"');
-                at += 2;
-            }
-            (Some(b'"'), _) => {
-                let name = String::from_utf8(name).map_err(|_| Error::corrupt("a column's name is not UTF-8"))?;
-                return Ok(Some((name, at + 1)));
-            }
-            (Some(byte), _) => {
-                name.push(*byte);
-                at += 1;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

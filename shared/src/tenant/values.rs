@@ -5,6 +5,7 @@
 //! escapes and a quote is doubled. Anything else is damage.
 
 use super::copy::Filter;
+use super::quoted::quoted;
 use crate::{Error, Result};
 
 /// Takes a section apart.
@@ -108,7 +109,7 @@ impl Section {
             match rest.get(at) {
                 None => return Ok(false),
                 Some(b'`') => {
-                    let Some((name, end)) = quoted(rest, at)? else { return Ok(false) };
+                    let Some((name, end)) = quoted(rest, at, b'`')? else { return Ok(false) };
                     names.push(name);
                     at = end;
                 }
@@ -174,28 +175,6 @@ fn fields(bytes: &[u8]) -> Result<Option<Vec<(usize, usize)>>> {
             }
             Some(byte) if byte.is_ascii_alphanumeric() || b"+-.".contains(byte) => at += 1,
             Some(_) => return Err(wrong()),
-        }
-    }
-}
-
-fn quoted(bytes: &[u8], start: usize) -> Result<Option<(String, usize)>> {
-    let mut name = Vec::new();
-    let mut at = start + 1;
-    loop {
-        match (bytes.get(at), bytes.get(at + 1)) {
-            (None, _) | (Some(b'`'), None) => return Ok(None),
-            (Some(b'`'), Some(b'`')) => {
-                name.push(b'`');
-                at += 2;
-            }
-            (Some(b'`'), _) => {
-                let name = String::from_utf8(name).map_err(|_| Error::corrupt("a column's name is not UTF-8"))?;
-                return Ok(Some((name, at + 1)));
-            }
-            (Some(byte), _) => {
-                name.push(*byte);
-                at += 1;
-            }
         }
     }
 }
