@@ -30,7 +30,8 @@ pub enum Class {
     WrongPassword,
     /// Something that was found cannot be dumped faithfully; the message names it.
     Unsupported,
-    /// The source changed while it was read, in a way that the snapshot cannot hide.
+    /// The source changed while it was read, in a way that the snapshot cannot hide; or somebody wrote into the target of a
+    /// restore.
     Inconsistent,
     /// A limit was reached: disk full, a row larger than memory allows, too many files.
     Limit,

@@ -12,7 +12,7 @@
 mod chunks;
 mod units;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use self::chunks::{Batch, batches, load_batch};
 use self::units::{Roots, Sort, Unit, UnitQueue, sort};
 use super::split::Splitter;
 use super::walk::{Extent, Slices, extents};
-use super::{Dump, Target, loaded, plain};
+use super::{Dump, Target, loaded, made_table, plain};
 use crate::archive::manifest::TableManifest;
 use crate::config::ServerDatabase;
 use crate::source::postgres::quote::{ident, qualified, shown};
@@ -99,6 +99,7 @@ impl Parallel<'_> {
         progress.set_current("making tables");
         let mut settings = Settings::default();
         let mut roots = Roots::default();
+        let mut made = HashSet::new();
         main.begin().await?;
         let first_rows = extents.iter().position(|extent| matches!(extent, Extent::Rows(_))).unwrap_or(extents.len());
         for extent in &extents[..first_rows] {
@@ -107,6 +108,7 @@ impl Parallel<'_> {
             while let Some(sql) = statements.next().await? {
                 settings.see(&sql);
                 roots.see(&sql);
+                made.extend(made_table(&sql));
                 main.execute(&sql).await?;
                 result.statements += 1;
             }
@@ -121,7 +123,7 @@ impl Parallel<'_> {
             }
         }
         progress.set_current("loading rows");
-        self.rows(&mut workers, &mut result).await?;
+        self.rows(&mut workers, &made, &mut result).await?;
         self.reached.state().filled = true;
 
         // 3. The rest.
@@ -135,7 +137,7 @@ impl Parallel<'_> {
                 result.statements += 1;
                 match sort(&sql, &roots) {
                     Sort::Detail if !run.is_empty() => {
-                        run.last_mut().expect("it was just asked for").statements.push(sql);
+                        run.last_mut().expect("it was just asked for").add(sql);
                     }
                     Sort::Unit(unit) => {
                         if run.last().is_some_and(|last| last.kind != unit.kind) {
@@ -188,14 +190,14 @@ impl Parallel<'_> {
     }
 
     /// Loads the rows of all tables.
-    async fn rows(&self, workers: &mut [Target], result: &mut Loaded) -> Result<()> {
+    async fn rows(&self, workers: &mut [Target], made: &HashSet<String>, result: &mut Loaded) -> Result<()> {
         let tables = &self.dump.manifest.tables;
         let queue = Mutex::new(batches(&self.dump, self.jobs).await?.into_iter());
         let taken: Mutex<HashMap<usize, (Taken, Option<Instant>)>> = Mutex::default();
         try_join_all(workers.iter_mut().map(|worker| async {
             while let Some(Batch { parts }) = next(&queue) {
                 let begun = Instant::now();
-                for (table, counted, rows) in load_batch(worker, &self.dump, &parts).await? {
+                for (table, counted, rows) in load_batch(worker, &self.dump, &parts, made).await? {
                     let mut taken = taken.lock().expect("no holder of this lock can panic");
                     let (sum, last) = taken.entry(table).or_insert((Taken { counted: 0, taken: 0, begun }, None));
                     sum.counted += counted;
@@ -232,7 +234,7 @@ impl Parallel<'_> {
                     worker.execute(sql).await?;
                     self.reached.state().behind += 1;
                 }
-                queue.done(&unit);
+                queue.done(unit);
             }
             Ok::<(), Error>(())
         }))

@@ -86,6 +86,33 @@ fn a_large_table_is_cut_between_its_rows_and_loses_none() {
 }
 
 #[test]
+fn tables_of_even_size_are_loaded_whole_and_frozen_and_keep_their_keys() {
+    let source = Scratch::new();
+    for table in ["one", "two"] {
+        source.psql(&format!(
+            "CREATE TABLE {table} (id int CONSTRAINT {table}_key PRIMARY KEY, code text UNIQUE, note text, a int, b int, \
+             CONSTRAINT {table}_late UNIQUE (id, code) DEFERRABLE, CONSTRAINT {table}_wide UNIQUE (id) INCLUDE (code)); \
+             INSERT INTO {table} SELECT i, 'c' || i, repeat('x', 400), i, i FROM generate_series(1, 45000) i; \
+             CREATE INDEX ON {table} (a); CREATE INDEX ON {table} (b); ALTER TABLE {table} CLUSTER ON {table}_key; \
+             ALTER TABLE {table} REPLICA IDENTITY USING INDEX {table}_key; \
+             COMMENT ON CONSTRAINT {table}_key ON {table} IS 'the key'; COMMENT ON INDEX {table}_code_key IS 'its index'"
+        ));
+    }
+    let nightvault = vault_of(&source);
+    let key = backed_up(&nightvault);
+    let target = Scratch::new();
+    let report = nightvault.ok(&["restore", &key, "--to", &url(&target.name), "--jobs", "2"]);
+    for table in report["database"]["tables"].as_array().unwrap() {
+        assert!(table["bytes"].as_u64().unwrap() > 16 << 20, "{table}: not among the small ones");
+    }
+    source.assert_same_as(&target);
+    // Making an index counts the pages all of whose rows everybody sees: without freezing, none.
+    let frozen =
+        "SELECT count(*) FROM pg_class WHERE relname IN ('one', 'two') AND relallvisible = relpages AND relpages > 0";
+    assert_eq!(target.psql(frozen).trim(), "2");
+}
+
+#[test]
 fn an_error_behind_the_rows_tells_what_is_there_and_how_to_begin_again() {
     let source = Scratch::of("clinic.sql");
     source.psql(&format!(

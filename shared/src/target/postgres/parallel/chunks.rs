@@ -4,16 +4,18 @@
 //! its beginning, up to the first newline at or behind its end. `COPY`'s text has no newline within a row, so every row is
 //! in exactly one part. Cuts are where pieces of the archive begin, so that little is unpacked twice.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::full_name;
 use crate::archive::manifest::TableManifest;
 use crate::source::postgres::data::newlines;
 use crate::target::postgres::failure::failed;
 use crate::target::postgres::walk::Slices;
 use crate::target::postgres::{Dump, Target, plain};
-use crate::{Error, Result};
+use crate::{Class, Error, Result};
 
 /// A table under this size is never cut, and so many bytes of small tables share a transaction.
 const SMALL_BYTES: u64 = 16 << 20;
@@ -49,13 +51,13 @@ struct Cut {
 /// The parts of all tables, the largest first.
 pub(super) async fn batches(dump: &Dump<'_>, jobs: usize) -> Result<Vec<Batch>> {
     let manifest = dump.manifest;
-    let total: u64 = manifest.tables.iter().map(|table| table.bytes).sum();
-    // Several parts for each connection, so that none waits long for the last one.
-    let part = (total / (jobs as u64 * 4).max(1)).clamp(SMALL_BYTES, LARGEST_BYTES);
+    let sizes: Vec<u64> = manifest.tables.iter().map(|table| table.bytes).collect();
+    let part = part_bytes(&sizes, jobs);
+    let cut = tables_to_cut(&sizes, part, jobs);
     let mut sized: Vec<(u64, Batch)> = Vec::new();
     let (mut small, mut gathered) = (Vec::new(), 0);
     for (number, table) in manifest.tables.iter().enumerate() {
-        if table.bytes >= part * 2 && jobs > 1 {
+        if cut.contains(&number) {
             let (copy, data) = heading(dump, table).await?;
             for place in cuts(&data, table.offset, part, dump.archive.manifest().piece_bytes) {
                 let size = place.end - place.start;
@@ -78,6 +80,38 @@ pub(super) async fn batches(dump: &Dump<'_>, jobs: usize) -> Result<Vec<Batch>> 
     }
     sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
     Ok(sized.into_iter().map(|(_, batch)| batch).collect())
+}
+
+/// How large the parts of a table are: several for each connection, so that none waits long for the last one.
+fn part_bytes(sizes: &[u64], jobs: usize) -> u64 {
+    (sizes.iter().sum::<u64>() / (jobs as u64 * 4).max(1)).clamp(SMALL_BYTES, LARGEST_BYTES)
+}
+
+/// The tables that must be cut so that the longest connection has at most a part more than its share.
+fn tables_to_cut(sizes: &[u64], part: u64, jobs: usize) -> HashSet<usize> {
+    let mut largest: Vec<usize> = (0..sizes.len()).filter(|number| sizes[*number] >= part * 2).collect();
+    largest.sort_by_key(|number| std::cmp::Reverse(sizes[*number]));
+    let most = sizes.iter().sum::<u64>() / jobs.max(1) as u64 + part;
+    let enough = |cut: &usize| {
+        let mut rest = sizes.to_vec();
+        largest[..*cut].iter().for_each(|number| rest[*number] = 0);
+        let parts =
+            largest[..*cut].iter().flat_map(|number| std::iter::repeat_n(part, (sizes[*number] / part) as usize));
+        rest.extend(parts);
+        longest(rest, jobs) <= most
+    };
+    let cut = (0..largest.len()).find(enough).unwrap_or(largest.len());
+    largest.into_iter().take(if jobs > 1 { cut } else { 0 }).collect()
+}
+
+/// What the busiest of `jobs` connections loads when each takes the largest that waits.
+fn longest(mut sizes: Vec<u64>, jobs: usize) -> u64 {
+    sizes.sort_unstable_by_key(|size| std::cmp::Reverse(*size));
+    let mut loads = vec![0u64; jobs.max(1)];
+    for size in sizes {
+        *loads.iter_mut().min().expect("there is one at least") += size;
+    }
+    loads.into_iter().max().unwrap_or(0)
 }
 
 /// The statement that takes a table's rows, and where they are.
@@ -108,7 +142,13 @@ fn cuts(data: &Range<u64>, base: u64, part: u64, piece: u64) -> Vec<Range<u64>> 
 }
 
 /// Loads one batch in one transaction. For each part: the table, rows counted in the dump, rows taken by the server.
-pub(super) async fn load_batch(worker: &mut Target, dump: &Dump<'_>, parts: &[Part]) -> Result<Vec<(usize, u64, u64)>> {
+/// `made`: the tables that this restore made.
+pub(super) async fn load_batch(
+    worker: &mut Target,
+    dump: &Dump<'_>,
+    parts: &[Part],
+    made: &HashSet<String>,
+) -> Result<Vec<(usize, u64, u64)>> {
     let mut done = Vec::new();
     worker.begin().await?;
     for part in parts {
@@ -118,7 +158,11 @@ pub(super) async fn load_batch(worker: &mut Target, dump: &Dump<'_>, parts: &[Pa
                 let section = table.offset..table.offset + table.bytes;
                 let entry = dump.archive.range(&dump.manifest.entry, section)?;
                 let mut slices = Slices::new(entry, table.offset, dump.progress);
-                let loaded = worker.copy(&mut slices, table, false, dump).await?;
+                let fresh = table.bytes >= SMALL_BYTES && made.contains(&full_name(table));
+                if fresh {
+                    empty(worker, table).await?;
+                }
+                let loaded = worker.copy(&mut slices, table, fresh, dump).await?;
                 slices.end().await?;
                 (loaded.rows, loaded.rows)
             }
@@ -128,6 +172,19 @@ pub(super) async fn load_batch(worker: &mut Target, dump: &Dump<'_>, parts: &[Pa
     }
     worker.execute("COMMIT").await?;
     Ok(done)
+}
+
+/// Empties a table that is empty, so that its rows can be frozen. Nobody else can write into it any more.
+async fn empty(worker: &mut Target, table: &TableManifest) -> Result<()> {
+    let name = full_name(table);
+    worker.execute(&format!("LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")).await?;
+    let rows = format!("SELECT EXISTS (SELECT FROM ONLY {name}) AS rows");
+    if worker.session.row("asking for rows", &rows).await?.flag("rows")? {
+        let message = format!("somebody else wrote rows into table {} of {}", plain(table), worker.place);
+        return Err(Error::new(Class::Inconsistent, message)
+            .hint("Keep the application away from the database until it is restored."));
+    }
+    worker.execute(&format!("TRUNCATE TABLE ONLY {name}")).await
 }
 
 async fn copy_part(worker: &mut Target, dump: &Dump<'_>, table: &TableManifest, cut: &Cut) -> Result<(u64, u64)> {
@@ -233,5 +290,36 @@ mod tests {
             }
         }
         assert_eq!(cuts(&(130..10_000), 100, 1000, 256).len(), 10);
+    }
+
+    #[test]
+    fn a_table_is_cut_only_where_connections_would_wait_for_it() {
+        let tables = |mib: &[u64], jobs| {
+            let sizes: Vec<u64> = mib.iter().map(|size| size << 20).collect();
+            let mut cut: Vec<usize> = tables_to_cut(&sizes, part_bytes(&sizes, jobs), jobs).into_iter().collect();
+            cut.sort_unstable();
+            cut
+        };
+        assert_eq!(tables(&[1000], 1), [0; 0]);
+        assert_eq!(tables(&[1000], 2), [0]);
+        assert_eq!(tables(&[250, 250, 250, 250], 2), [0; 0]);
+        assert_eq!(tables(&[250, 250, 250, 250], 4), [0; 0]);
+        assert_eq!(tables(&[100, 100, 3000, 100], 4), [2]);
+        assert_eq!(tables(&[31, 1, 1], 4), [0; 0], "too small to be worth it");
+        assert_eq!(tables(&[], 4), [0; 0]);
+        for sizes in [vec![700, 300, 300, 40, 40], vec![100; 9], vec![513, 400, 17]] {
+            for jobs in [2, 3, 8] {
+                let bytes: Vec<u64> = sizes.iter().map(|size| size << 20).collect();
+                let part = part_bytes(&bytes, jobs);
+                let cut = tables(&sizes, jobs);
+                let mut rest = bytes.clone();
+                for number in cut {
+                    rest.extend(vec![part; (bytes[number] / part) as usize]);
+                    rest[number] = 0;
+                }
+                let share = bytes.iter().sum::<u64>() / jobs as u64;
+                assert!(longest(rest, jobs) <= share + 2 * part, "{sizes:?} over {jobs}");
+            }
+        }
     }
 }

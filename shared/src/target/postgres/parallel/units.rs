@@ -5,12 +5,17 @@
 //! needs another. What would have to wait for another's lock is not begun meanwhile, so two never wait for each other:
 //! indexes share a table, all else has it alone. Partitions and tables that inherit count as their root, since the server
 //! locks along that line.
+//!
+//! A plain primary or unique key takes long for its index alone, which other indexes of the table may be made beside. So it
+//! is two units: the index, and then the constraint that takes the index over (`USING INDEX`), which is a matter of the
+//! catalog. Partitioned tables have no such statement, and what hangs together with other tables is left as it is.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use crate::source::postgres::quote::ident;
 use crate::target::postgres::names::{Statement, Words};
 
 /// A kind of statement of which several can run at the same time.
@@ -32,6 +37,19 @@ pub(super) struct Unit {
     /// The roots that are locked, and whether against everything else.
     locks: Vec<String>,
     alone: bool,
+    /// What can only be done after this.
+    then: Option<Box<Unit>>,
+}
+
+impl Unit {
+    fn new(kind: UnitKind, sql: String, table: String, locks: Vec<String>, alone: bool) -> Self {
+        Self { kind, statements: vec![sql], table, locks, alone, then: None }
+    }
+
+    /// A statement that belongs behind this unit.
+    pub(super) fn add(&mut self, sql: String) {
+        self.then.as_mut().map_or(&mut self.statements, |then| &mut then.statements).push(sql);
+    }
 }
 
 /// What a statement is.
@@ -51,7 +69,7 @@ pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
     let mut words = Words::new(&statement);
     let unit = |kind, table: String, locks: Vec<String>, alone| {
         let locks = locks.iter().map(|table| roots.of(table)).collect();
-        Sort::Unit(Unit { kind, statements: vec![sql.to_owned()], table, locks, alone })
+        Sort::Unit(Unit::new(kind, sql.to_owned(), table, locks, alone))
     };
     if words.take(&["CREATE"]) {
         words.take(&["UNIQUE"]);
@@ -80,9 +98,21 @@ pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
         words.take(&["ONLY"]);
         if let Some(table) = words.name()
             && words.take(&["ADD", "CONSTRAINT"])
-            && words.name().is_some()
+            && let Some(constraint) = words.ident()
         {
             let table = table.quoted();
+            let behind = words.at;
+            if !roots.several.contains(&table)
+                && let Some((kind, columns)) = plain_key(&statement, &mut words)
+            {
+                let name = ident(&constraint);
+                let index = format!("CREATE UNIQUE INDEX {name} ON ONLY {table} {columns};");
+                let taken = format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {kind} USING INDEX {name};");
+                let mut unit = Unit::new(UnitKind::Index, index, table.clone(), vec![table.clone()], false);
+                unit.then = Some(Box::new(Unit::new(UnitKind::Index, taken, table.clone(), vec![table], true)));
+                return Sort::Unit(unit);
+            }
+            words.at = behind;
             if words.take(&["PRIMARY", "KEY"]) || words.take(&["UNIQUE"]) || words.take(&["EXCLUDE"]) {
                 return unit(UnitKind::Index, table.clone(), vec![table], true);
             }
@@ -97,21 +127,40 @@ pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
     Sort::Other
 }
 
+/// Kind and columns of a key that says nothing else; `words` stand behind its name.
+fn plain_key<'a>(statement: &Statement<'a>, words: &mut Words<'_, 'a>) -> Option<(&'static str, &'a str)> {
+    let kinds = [("PRIMARY KEY", ["PRIMARY", "KEY"].as_slice()), ("UNIQUE", &["UNIQUE"])];
+    let (kind, _) = kinds.into_iter().find(|(_, kind)| words.take(kind))?;
+    let start = statement.tokens.get(words.at)?.1;
+    let whole = words.parentheses() && words.char(b';') && words.at == statement.tokens.len();
+    let columns = statement.text.get(start..)?.trim_end().strip_suffix(';')?;
+    whole.then_some((kind, columns))
+}
+
 /// Which table hangs below which.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     /// Sets of tables that hang together, each named by one of them.
     above: HashMap<String, String>,
+    /// All that hang together with others, or may.
+    several: HashSet<String>,
 }
 
 impl Roots {
     /// Looks at a definition.
     pub(super) fn see(&mut self, sql: &str) {
-        if !(sql.contains("ATTACH PARTITION") || sql.contains("INHERITS")) {
+        if !["PARTITION", "INHERITS"].iter().any(|word| sql.contains(word)) {
             return;
         }
         let statement = Statement::new(sql);
         let mut words = Words::new(&statement);
+        if words.take(&["CREATE", "TABLE"])
+            && let Some(table) = words.name()
+            && words.find(&["PARTITION", "BY"])
+        {
+            self.several.insert(table.quoted());
+        }
+        words.at = 0;
         if words.take(&["ALTER", "TABLE"]) {
             words.take(&["ONLY"]);
             if let Some(parent) = words.name()
@@ -128,6 +177,7 @@ impl Roots {
     }
 
     fn join(&mut self, child: String, parent: String) {
+        self.several.extend([child.clone(), parent.clone()]);
         let (child, parent) = (self.of(&child), self.of(&parent));
         if child != parent {
             self.above.insert(child, parent);
@@ -187,9 +237,14 @@ impl UnitQueue {
         }
     }
 
-    /// Gives back what a unit held.
-    pub(super) fn done(&self, unit: &Unit) {
-        self.state().release(unit);
+    /// Gives back what a unit held. What can be done only now is next; whoever calls this takes it if nobody else does.
+    pub(super) fn done(&self, unit: Unit) {
+        let mut state = self.state();
+        state.release(&unit);
+        if let Some(then) = unit.then {
+            state.waiting.push_front(*then);
+        }
+        drop(state);
         self.changed.notify_waiters();
     }
 }
@@ -240,8 +295,9 @@ mod tests {
         let index = unit("CREATE UNIQUE INDEX \"a ON b\" ON ONLY public.\"Pat;ients\" USING btree (id);");
         assert_eq!((index.kind, index.alone), (UnitKind::Index, false));
         assert_eq!(index.locks, ["\"public\".\"Pat;ients\""]);
-        let key = unit("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"t_pkey\" PRIMARY KEY (id);");
+        let key = unit("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"t_key\" UNIQUE NULLS NOT DISTINCT (id);");
         assert_eq!((key.kind, key.alone, key.table.as_str()), (UnitKind::Index, true, "\"s\".\"t\""));
+        assert_eq!(key.then, None);
         let foreign = unit(
             "ALTER TABLE \"s\".\"t\" ADD CONSTRAINT \"REFERENCES x\" FOREIGN KEY (\"REFERENCES\") REFERENCES public.u(id) NOT VALID;",
         );
@@ -265,6 +321,26 @@ mod tests {
         ] {
             assert_eq!(sort(sql, &Roots::default()), Sort::Detail, "{sql}");
         }
+    }
+
+    #[test]
+    fn a_plain_key_is_its_index_and_then_the_constraint() {
+        let mut key = unit("ALTER TABLE ONLY \"s\".\"t;\" ADD CONSTRAINT \"PRIMARY KEY (\" PRIMARY KEY (id, \"b)\");");
+        key.add("COMMENT ON CONSTRAINT c ON s.t IS 'x';".to_owned());
+        assert_eq!(key.statements, ["CREATE UNIQUE INDEX \"PRIMARY KEY (\" ON ONLY \"s\".\"t;\" (id, \"b)\");"]);
+        let then = key.then.unwrap();
+        assert_eq!((key.alone, then.alone), (false, true));
+        let taken =
+            "ALTER TABLE ONLY \"s\".\"t;\" ADD CONSTRAINT \"PRIMARY KEY (\" PRIMARY KEY USING INDEX \"PRIMARY KEY (\";";
+        assert_eq!(then.statements, [taken, "COMMENT ON CONSTRAINT c ON s.t IS 'x';"]);
+        for more in [" DEFERRABLE", " INCLUDE (b)", " WITH (fillfactor='70')", " USING INDEX TABLESPACE quick"] {
+            let sql = format!("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" UNIQUE (id){more};");
+            assert_eq!(unit(&sql).statements, [sql], "as it is");
+        }
+        let mut roots = Roots::default();
+        roots.see("CREATE TABLE \"s\".\"t\" (\n    \"id\" integer\n)\nPARTITION BY LIST (\"id\");");
+        let sql = "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" UNIQUE (id);";
+        assert!(matches!(sort(sql, &roots), Sort::Unit(unit) if unit.statements == [sql]));
     }
 
     #[test]
@@ -296,7 +372,7 @@ mod tests {
         assert_eq!(second.table, "\"a\".\"q\"", "the one that is free");
         let mut waiting = Box::pin(queue.take());
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        queue.done(&first);
+        queue.done(first);
         assert_eq!(waiting.await.unwrap().table, "\"a\".\"p\"");
         assert!(queue.take().await.is_none());
     }
@@ -309,11 +385,13 @@ mod tests {
             "ALTER TABLE s.t ADD CONSTRAINT k UNIQUE (z);",
         ];
         let queue = UnitQueue::new(units.iter().map(|sql| unit(sql)).collect(), &HashMap::new());
-        let (a, b) = (queue.take().await.unwrap(), queue.take().await.unwrap());
-        queue.done(&a);
+        let (a, b, key) = (queue.take().await.unwrap(), queue.take().await.unwrap(), queue.take().await.unwrap());
+        assert!(queue.take().await.is_none());
+        queue.done(a);
+        queue.done(key);
         let mut key = Box::pin(queue.take());
-        assert!(futures_util::poll!(&mut key).is_pending());
-        queue.done(&b);
+        assert!(futures_util::poll!(&mut key).is_pending(), "an index is still being made");
+        queue.done(b);
         assert!(key.await.unwrap().alone);
     }
 }
