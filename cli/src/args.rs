@@ -346,7 +346,7 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use nightvault_core::config::DatabaseTls;
+    use nightvault_core::config::DatabaseDefaults;
     use nightvault_core::operation::TableRequest;
 
     use super::*;
@@ -412,7 +412,7 @@ mod tests {
     fn restore_becomes_what_it_asks_for() {
         let request = |line: &str| {
             let Command::Restore(restore) = parse(line).unwrap().command else { panic!("it is restore") };
-            restore.request(&DatabaseTls::default(), &|_| None).unwrap()
+            restore.request(&DatabaseDefaults::default(), &|_| None).unwrap()
         };
         let whole = request("nightvault restore latest --to postgres://u@127.0.0.1/d");
         assert_eq!((whole.jobs, whole.table, whole.dry_run), (1, None, false));

@@ -59,7 +59,7 @@ impl Door<'_> {
             Command::Restore(wanted) => {
                 let environment = self.environment(config::load).await?;
                 let variables = Variables::read()?;
-                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let request = wanted.request(&environment.config().database_defaults, &|name| variables.get(name))?;
                 if let Some(request) = wanted.tenant(&request)? {
                     let done = operation::tenant(&environment, &request, &context);
                     return self.report(
@@ -74,14 +74,14 @@ impl Door<'_> {
             Command::Drill(wanted) => {
                 let environment = self.environment(config::load).await?;
                 let variables = Variables::read()?;
-                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let request = wanted.request(&environment.config().database_defaults, &|name| variables.get(name))?;
                 let done = operation::drill(&environment, &request, &context);
                 self.report(self.progress.watch(&context.progress, done).await, output::drill::text, |_| None)
             }
             Command::Tenants(Tenants::Plan(wanted)) => {
                 let environment = self.environment(config::load).await?;
                 let variables = Variables::read()?;
-                let request = wanted.request(&environment.config().database_tls, &|name| variables.get(name))?;
+                let request = wanted.request(&environment.config().database_defaults, &|name| variables.get(name))?;
                 let done = operation::tenants_plan(&environment, &request, &context);
                 let done = self.progress.watch(&context.progress, done).await;
                 self.report(done.map_err(Failed::from), output::tenant::plan, |_| None)

@@ -130,15 +130,15 @@ pub fn load_for_backup(lookup: Lookup<'_>) -> Result<Config> {
 
 fn read(raw: &mut Raw<'_>) -> Config {
     let disks = disks::read(raw);
-    let database_tls = databases::read_tls(raw);
+    let database_defaults = databases::read_defaults(raw);
     Config {
         name: raw.word("BACKUP_NAME").unwrap_or_else(|| "nightvault".into()),
         filename_prefix: raw.word("BACKUP_FILENAME_PREFIX").unwrap_or_default(),
         disks: disks.backup,
         monitor_disks: disks.monitor,
         metrics: raw.one_of("BACKUP_METRICS", &[("none", false), ("emf", true)]).unwrap_or_default(),
-        databases: databases::read(raw, &database_tls),
-        database_tls,
+        databases: databases::read(raw, &database_defaults),
+        database_defaults,
         files: files::read(raw),
         archive_password: read_password(raw),
         allow_weak_password: raw.flag("BACKUP_ALLOW_WEAK_PASSWORD"),

@@ -166,7 +166,7 @@ impl Environment {
             let database = match reference {
                 DatabaseRef::Inline(database) => self.signed(database.clone()).await,
                 DatabaseRef::SecretsManager(name) => {
-                    let database = parse_rds_secret(name, &self.fetch(name).await?, &self.config.database_tls)?;
+                    let database = parse_rds_secret(name, &self.fetch(name).await?, &self.config.database_defaults)?;
                     self.signed(database).await
                 }
             };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::Args as Group;
 use nightvault_core::Result;
-use nightvault_core::config::{self, DatabaseTls};
+use nightvault_core::config::{self, DatabaseDefaults};
 use nightvault_core::operation::{DrillPlace, DrillRequest, Wanted};
 
 use super::password_of;
@@ -40,11 +40,11 @@ impl fmt::Debug for Drill {
 
 impl Drill {
     /// What is asked for; `lookup` gives the variables.
-    pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<DrillRequest> {
+    pub(crate) fn request(&self, defaults: &DatabaseDefaults, lookup: config::Lookup<'_>) -> Result<DrillRequest> {
         let place = match &self.to {
             Some(url) => {
                 let password = password_of(self.to_password_env.as_deref(), lookup)?;
-                DrillPlace::Server(config::parse_database_url("--to", url, tls, password)?)
+                DrillPlace::Server(config::parse_database_url("--to", url, defaults, password)?)
             }
             None if self.own_server => {
                 DrillPlace::Own(std::env::split_paths(&lookup("PATH").unwrap_or_default()).collect())

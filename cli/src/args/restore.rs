@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as Group;
-use nightvault_core::config::{self, DatabaseTls};
+use nightvault_core::config::{self, DatabaseDefaults};
 use nightvault_core::operation::{FilesRequest, RestoreRequest, TableRequest, TenantRequest};
 use nightvault_core::secret::Secret;
 use nightvault_core::{Error, Result};
@@ -70,12 +70,12 @@ pub(super) fn password_of(variable: Option<&str>, lookup: config::Lookup<'_>) ->
 
 impl Restore {
     /// What is asked for; `lookup` gives the variables.
-    pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<RestoreRequest> {
+    pub(crate) fn request(&self, defaults: &DatabaseDefaults, lookup: config::Lookup<'_>) -> Result<RestoreRequest> {
         let password = password_of(self.to_password_env.as_deref(), lookup)?;
         Ok(RestoreRequest {
             of: self.which.wanted(),
             to: match &self.to {
-                Some(to) => Some(config::parse_database_url("--to", to, tls, password)?),
+                Some(to) => Some(config::parse_database_url("--to", to, defaults, password)?),
                 None => None,
             },
             files: self.files.as_ref().map(|to| FilesRequest { to: to.clone(), set: self.set.clone() }),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand};
-use nightvault_core::config::{self, DatabaseConfig, DatabaseTls};
+use nightvault_core::config::{self, DatabaseConfig, DatabaseDefaults};
 use nightvault_core::operation::{PlanRequest, TenantRequest, Wanted};
 use nightvault_core::{Error, Result};
 
@@ -103,12 +103,12 @@ impl std::fmt::Debug for Plan {
 
 impl Plan {
     /// What is asked for; `lookup` gives the variables.
-    pub(crate) fn request(&self, tls: &DatabaseTls, lookup: config::Lookup<'_>) -> Result<PlanRequest> {
+    pub(crate) fn request(&self, defaults: &DatabaseDefaults, lookup: config::Lookup<'_>) -> Result<PlanRequest> {
         let to = match &self.to {
             None => None,
             Some(url) => {
                 let password = password_of(self.to_password_env.as_deref(), lookup)?;
-                Some(config::parse_database_url("--to", url, tls, password)?)
+                Some(config::parse_database_url("--to", url, defaults, password)?)
             }
         };
         Ok(PlanRequest { to, database: self.database.clone(), column: self.column.clone(), map: self.map.clone() })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::raw::{Raw, check_secret_name};
 use super::url::{self, Url};
-use super::{DatabaseConfig, DatabaseRef, DatabaseTls, Iam, ServerDatabase, TlsMode};
+use super::{DatabaseConfig, DatabaseDefaults, DatabaseRef, Iam, ServerDatabase, TlsMode};
 use crate::secret::Secret;
 
 /// The words of [`TlsMode`]; PostgreSQL's and MySQL's own ones among them.
@@ -49,16 +49,16 @@ impl Engine {
 }
 
 /// What holds for every connection that does not say otherwise.
-pub(super) fn read_tls(raw: &mut Raw<'_>) -> DatabaseTls {
-    let ca = raw.text("BACKUP_DB_TLS_CA").map(PathBuf::from);
-    if let Some(path) = ca.as_ref().filter(|path| !path.is_absolute()) {
+pub(super) fn read_defaults(raw: &mut Raw<'_>) -> DatabaseDefaults {
+    let tls_ca = raw.text("BACKUP_DB_TLS_CA").map(PathBuf::from);
+    if let Some(path) = tls_ca.as_ref().filter(|path| !path.is_absolute()) {
         raw.problem("BACKUP_DB_TLS_CA", format!("{path:?} is not absolute"));
     }
     let iam = raw.one_of("BACKUP_DB_AUTH", AUTH_WORDS).unwrap_or_default();
-    DatabaseTls { mode: raw.one_of("BACKUP_DB_TLS", TLS_WORDS), ca, iam }
+    DatabaseDefaults { tls: raw.one_of("BACKUP_DB_TLS", TLS_WORDS), tls_ca, iam }
 }
 
-pub(super) fn read(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Vec<DatabaseRef> {
+pub(super) fn read(raw: &mut Raw<'_>, defaults: &DatabaseDefaults) -> Vec<DatabaseRef> {
     let mut databases = Vec::new();
     read_urls(raw, defaults, &mut databases);
     for name in raw.list("DATABASE_SECRET") {
@@ -93,7 +93,7 @@ pub(crate) fn same_database(one: &DatabaseConfig, other: &DatabaseConfig) -> boo
     }
 }
 
-fn read_urls(raw: &mut Raw<'_>, defaults: &DatabaseTls, databases: &mut Vec<DatabaseRef>) {
+fn read_urls(raw: &mut Raw<'_>, defaults: &DatabaseDefaults, databases: &mut Vec<DatabaseRef>) {
     // Not `text` and not `list`: what is wrong may be a password and is never quoted.
     let Some(written) = raw.secret("DATABASE_URL") else { return };
     let items = written.expose().split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -117,7 +117,7 @@ fn read_urls(raw: &mut Raw<'_>, defaults: &DatabaseTls, databases: &mut Vec<Data
 pub fn parse_database_url(
     what: &str,
     text: &str,
-    defaults: &DatabaseTls,
+    defaults: &DatabaseDefaults,
     password: Option<Secret>,
 ) -> crate::Result<DatabaseConfig> {
     let mut database = parse_url(text.trim(), defaults).map_err(|wrong| {
@@ -135,7 +135,7 @@ pub fn parse_database_url(
     Ok(database)
 }
 
-fn parse_url(text: &str, defaults: &DatabaseTls) -> Result<DatabaseConfig, String> {
+fn parse_url(text: &str, defaults: &DatabaseDefaults) -> Result<DatabaseConfig, String> {
     if text.chars().any(char::is_control) {
         return Err("has a control character".into());
     }
@@ -161,8 +161,8 @@ fn sqlite(url: &Url) -> Result<DatabaseConfig, String> {
     Ok(DatabaseConfig::Sqlite { path: PathBuf::from(url.path()) })
 }
 
-fn server(engine: Engine, url: Url, defaults: &DatabaseTls) -> Result<DatabaseConfig, String> {
-    let (mut host, mut tls, mut tls_ca, mut iam) = (url.host, defaults.mode, defaults.ca.clone(), defaults.iam);
+fn server(engine: Engine, url: Url, defaults: &DatabaseDefaults) -> Result<DatabaseConfig, String> {
+    let (mut host, mut tls, mut tls_ca, mut iam) = (url.host, defaults.tls, defaults.tls_ca.clone(), defaults.iam);
     for (name, value) in url.query {
         match name.as_str() {
             "sslmode" | "ssl-mode" | "ssl_mode" => {
@@ -205,7 +205,7 @@ fn server(engine: Engine, url: Url, defaults: &DatabaseTls) -> Result<DatabaseCo
     }))
 }
 
-fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Option<DatabaseConfig> {
+fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseDefaults) -> Option<DatabaseConfig> {
     let Some(connection) = raw.text("DB_CONNECTION") else {
         for variable in ["DB_DATABASE", "DB_HOST"] {
             if raw.is_set(variable) {
@@ -233,7 +233,7 @@ fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Option<DatabaseCon
         None => raw.text("DB_HOST").unwrap_or_else(|| "127.0.0.1".into()),
     };
     let port = raw.number("DB_PORT", 1..=65_535).map(|port| u16::try_from(port).expect("at most 65535"));
-    let tls = raw.one_of("DB_SSLMODE", TLS_WORDS).or(defaults.mode).unwrap_or_else(|| default_tls(&host));
+    let tls = raw.one_of("DB_SSLMODE", TLS_WORDS).or(defaults.tls).unwrap_or_else(|| default_tls(&host));
     let password = raw.secret("DB_PASSWORD").unwrap_or_else(|| Secret::new(""));
     if password.expose().contains('\0') {
         raw.problem("DB_PASSWORD", "has a NUL character");
@@ -257,7 +257,7 @@ fn read_laravel(raw: &mut Raw<'_>, defaults: &DatabaseTls) -> Option<DatabaseCon
         password,
         database: database?,
         tls,
-        tls_ca: defaults.ca.clone(),
+        tls_ca: defaults.tls_ca.clone(),
         iam,
     }))
 }

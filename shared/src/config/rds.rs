@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::databases::{Engine, default_tls, iam_over};
-use super::{DatabaseConfig, DatabaseTls, ServerDatabase};
+use super::{DatabaseConfig, DatabaseDefaults, ServerDatabase};
 use crate::secret::Secret;
 use crate::{Error, Result};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Class::Configuration`](crate::Class::Configuration) with the secret's name and the field; never with a value.
-pub(crate) fn parse_rds_secret(name: &str, json: &Secret, tls: &DatabaseTls) -> Result<DatabaseConfig> {
+pub(crate) fn parse_rds_secret(name: &str, json: &Secret, defaults: &DatabaseDefaults) -> Result<DatabaseConfig> {
     let wrong = |what: String| {
         Error::configuration(format!("the secret {name:?} {what}")).hint(
             "DATABASE_SECRET takes secrets in RDS's own form: \
@@ -44,8 +44,8 @@ pub(crate) fn parse_rds_secret(name: &str, json: &Secret, tls: &DatabaseTls) -> 
     };
     let port = port.filter(|port| *port != 0).ok_or_else(|| wrong("has a \"port\" that is no port".into()))?;
     let host = text("host")?;
-    let mode = tls.mode.unwrap_or_else(|| default_tls(&host));
-    let iam = iam_over(tls.iam, mode).map_err(wrong)?;
+    let mode = defaults.tls.unwrap_or_else(|| default_tls(&host));
+    let iam = iam_over(defaults.iam, mode).map_err(wrong)?;
     Ok(engine.wrap(ServerDatabase {
         port,
         user: text("username")?,
@@ -54,7 +54,7 @@ pub(crate) fn parse_rds_secret(name: &str, json: &Secret, tls: &DatabaseTls) -> 
         // RDS itself leaves `dbname` out when an instance was made without one; its identifier is the custom then.
         database: text("dbname").or_else(|missing| text("dbInstanceIdentifier").map_err(|_| missing))?,
         tls: mode,
-        tls_ca: tls.ca.clone(),
+        tls_ca: defaults.tls_ca.clone(),
         iam,
         host,
     }))
@@ -67,7 +67,7 @@ mod tests {
     use crate::config::TlsMode;
 
     fn parse(json: &str) -> Result<DatabaseConfig> {
-        parse_rds_secret("prod/db", &Secret::new(json), &DatabaseTls::default())
+        parse_rds_secret("prod/db", &Secret::new(json), &DatabaseDefaults::default())
     }
 
     #[test]

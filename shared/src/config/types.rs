@@ -29,8 +29,8 @@ pub struct Config {
     pub metrics: bool,
     /// The databases to dump.
     pub databases: Vec<DatabaseRef>,
-    /// How connections of databases from Secrets Manager are protected; those described by variables say so themselves.
-    pub database_tls: DatabaseTls,
+    /// How databases from Secrets Manager and those of `--to` are connected to; the configured ones say so themselves.
+    pub database_defaults: DatabaseDefaults,
     /// The file sets to add.
     pub files: Vec<FileSetConfig>,
     /// `BACKUP_ARCHIVE_PASSWORD` or `BACKUP_ARCHIVE_PASSWORD_SECRET`. `None` only for operations that need none.
@@ -212,13 +212,13 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-/// How a connection is protected whose description does not say.
+/// How a database is connected to whose description does not say: protection and login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DatabaseTls {
+pub struct DatabaseDefaults {
     /// `BACKUP_DB_TLS`; `None` = checked in full, save on loopback addresses and sockets.
-    pub mode: Option<TlsMode>,
+    pub tls: Option<TlsMode>,
     /// `BACKUP_DB_TLS_CA`: PEM file of the authorities to trust besides the public ones.
-    pub ca: Option<PathBuf>,
+    pub tls_ca: Option<PathBuf>,
     /// `BACKUP_DB_AUTH=iam`: log in with a token instead of a password.
     pub iam: bool,
 }

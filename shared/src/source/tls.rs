@@ -55,10 +55,10 @@ pub(crate) fn handshake_failed(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DatabaseConfig, DatabaseTls, parse_database_url};
+    use crate::config::{DatabaseConfig, DatabaseDefaults, parse_database_url};
 
     fn database(url: &str) -> ServerDatabase {
-        match parse_database_url("it", url, &DatabaseTls::default(), None).unwrap() {
+        match parse_database_url("it", url, &DatabaseDefaults::default(), None).unwrap() {
             DatabaseConfig::Postgres(server) | DatabaseConfig::Mysql(server) => server,
             DatabaseConfig::Sqlite { .. } => panic!("it is a server"),
         }

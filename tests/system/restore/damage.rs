@@ -79,7 +79,7 @@ pub(super) async fn attempt(store: Arc<dyn Store>, to: &str) -> Result<RestoreRe
     let config = config();
     // Of the judged user of MariaDB; nobody else asks for one.
     let password = to.starts_with("mariadb:").then(|| nightvault_core::secret::Secret::new("pw"));
-    let to = config::parse_database_url("--to", to, &config.database_tls, password).expect("an address");
+    let to = config::parse_database_url("--to", to, &config.database_defaults, password).expect("an address");
     let environment = Environment::with_stores(config, vec![store], vec![]);
     let request = RestoreRequest {
         of: Wanted { backup: Selector::Latest, disks: vec![] },
