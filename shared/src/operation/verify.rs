@@ -4,7 +4,6 @@
 //! person ended, nor what can be told of another program's archive, which is never called whole. A verdict that cannot be noted (a store without tags, a missing permission) is told and stays a verdict.
 
 mod foreign;
-
 mod sample;
 
 use std::sync::Arc;
@@ -131,7 +130,7 @@ async fn verify_disk(disk: &Disk<'_>, selector: &Selector, errors: &mut Vec<Erro
         Ok(backups) => {
             for backup in backups {
                 let (verified, error) = match share {
-                    None => verify_one(environment, store, backup, password, context).await,
+                    None => verify_one(disk, backup).await,
                     Some(share) => sample(store, backup, share, password, context, None).await,
                 };
                 report.backups.push(verified);
@@ -146,34 +145,21 @@ async fn verify_disk(disk: &Disk<'_>, selector: &Selector, errors: &mut Vec<Erro
     report
 }
 
-async fn verify_one(
-    environment: &Environment,
-    store: &Arc<dyn Store>,
-    backup: &Backup,
-    password: std::result::Result<&Secret, &Error>,
-    context: &Context,
-) -> (VerifiedBackup, Option<Error>) {
+async fn verify_one(disk: &Disk<'_>, backup: &Backup) -> (VerifiedBackup, Option<Error>) {
     let begun = Instant::now();
-    let object = &backup.object;
     let mut report = empty(backup);
-    let error = read(environment, store, object, password, context, &mut report).await.err();
+    let error = read(disk, &backup.object, &mut report).await.err();
     // What another program wrote has its own good word.
     let good = if report.verdict == VerifyVerdict::Readable { VerifyVerdict::Readable } else { VerifyVerdict::Whole };
     judge(&mut report, error.as_ref(), good);
-    note(&**store, object, &mut report, context.now).await;
+    note(&**disk.store, &backup.object, &mut report, disk.context.now).await;
     report.duration_ms = super::elapsed_ms(begun);
     (report, error)
 }
 
 /// Reads every byte, as one of ours or as another program's; what was found goes into the report.
-async fn read(
-    environment: &Environment,
-    store: &Arc<dyn Store>,
-    object: &Object,
-    password: std::result::Result<&Secret, &Error>,
-    context: &Context,
-    report: &mut VerifiedBackup,
-) -> Result<()> {
+async fn read(disk: &Disk<'_>, object: &Object, report: &mut VerifiedBackup) -> Result<()> {
+    let Disk { store, password, context, .. } = *disk;
     let ours = async {
         match password {
             Ok(password) => {
@@ -197,7 +183,7 @@ async fn read(
         Err(error) => {
             let whose = context.unless_stopped(another_programs(store, object, error)).await;
             match (whose, password) {
-                (Ok(()), _) => read_foreign(environment, store, object, password, context, report).await,
+                (Ok(()), _) => read_foreign(disk, object, report).await,
                 (Err(error), Err(missing)) if error.class() == Class::Corrupt => Err(Error::copy(missing)),
                 (Err(error), _) => Err(error),
             }
@@ -206,14 +192,8 @@ async fn read(
 }
 
 /// Reads an archive of another program.
-async fn read_foreign(
-    environment: &Environment,
-    store: &Arc<dyn Store>,
-    object: &Object,
-    password: std::result::Result<&Secret, &Error>,
-    context: &Context,
-    report: &mut VerifiedBackup,
-) -> Result<()> {
+async fn read_foreign(disk: &Disk<'_>, object: &Object, report: &mut VerifiedBackup) -> Result<()> {
+    let Disk { environment, store, password, context, .. } = *disk;
     let stop = Arc::new(AtomicBool::new(false));
     let check = Check::new(Arc::clone(&stop), Arc::clone(&context.progress));
     let zone = &environment.config().timezone;
