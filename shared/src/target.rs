@@ -10,6 +10,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod mysql;
+mod near;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod tenant;

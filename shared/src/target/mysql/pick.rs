@@ -4,10 +4,8 @@ use super::outline::Outline;
 use super::split::{Statement, elements};
 use crate::archive::manifest::{DatabaseManifest, TableManifest};
 use crate::source::mysql::quoting::{Name, Names, identifier};
+use crate::target::near::{nearest, nearness};
 use crate::{Error, Result};
-
-/// How many near names a message holds.
-const NEAR_SHOWN: usize = 3;
 
 /// A table of the dump.
 #[derive(Debug, Clone)]
@@ -61,36 +59,14 @@ pub(super) fn find<'a>(manifest: &'a DatabaseManifest, outline: &Outline, name: 
 }
 
 fn unknown(manifest: &DatabaseManifest, name: &str) -> Error {
-    let mut near: Vec<(usize, &str)> = manifest
-        .tables
-        .iter()
-        .map(|table| (distance(&table.name.to_lowercase(), &name.to_lowercase()), table.name.as_str()))
-        .filter(|(distance, other)| *distance <= 2 || (name.len() > 2 && other.contains(name)))
-        .collect();
-    near.sort_unstable();
-    let near: Vec<String> = near.into_iter().take(NEAR_SHOWN).map(|(_, name)| format!("{name:?}")).collect();
+    let near = nearest(manifest.tables.iter().map(|table| table.name.as_str()), |other| nearness(name, other));
+    let near: Vec<String> = near.into_iter().map(|name| format!("{name:?}")).collect();
     let error = Error::configuration(format!("the backup of {:?} has no table {name:?}", manifest.name));
     if near.is_empty() {
         error.hint("`nightvault show` lists the tables of a backup.")
     } else {
         error.hint(format!("It has {}. Capitals count.", near.join(", ")))
     }
-}
-
-/// How many characters must be put in, taken out or changed.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, a) in one.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = line + 1;
-        for (at, b) in other.iter().enumerate() {
-            let changed = before + usize::from(a != *b);
-            before = row[at + 1];
-            row[at + 1] = changed.min(before + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The table that a `CREATE TABLE` makes.
@@ -328,13 +304,5 @@ mod tests {
         let found = sequences(&outline, "CREATE TABLE `t` (`a` int DEFAULT (nextval(`s`) + 1))");
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].name.as_str(), found[0].set.as_slice()), ("s", &b"DO SETVAL(`s`, 7, 0, 0)"[..]));
-    }
-
-    #[test]
-    fn distances_are_small_between_near_names() {
-        assert_eq!(distance("users", "users"), 0);
-        assert_eq!(distance("user", "users"), 1);
-        assert_eq!(distance("usres", "users"), 2);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use super::schema::Schema;
 use crate::source::postgres::quote::shown;
+use crate::target::near::{nearest, nearness};
 use crate::target::postgres::names::Name;
 use crate::{Error, Result};
-
-/// How many names are told.
-const SHOWN: usize = 5;
 
 /// The tables that are asked for, each once.
 pub(super) fn resolve(schema: &Schema, wanted: &[String]) -> Result<BTreeSet<Name>> {
@@ -41,16 +39,8 @@ fn one(tables: &BTreeSet<Name>, text: &str) -> Result<Name> {
 
 fn unknown(tables: &BTreeSet<Name>, text: &str) -> Error {
     let bare = text.rsplit('.').next().unwrap_or(text);
-    let mut near: Vec<(usize, &Name)> = tables
-        .iter()
-        .map(|table| (distance(bare, &table.name).min(distance(text, &full(table))), table))
-        .filter(|(distance, table)| {
-            *distance <= 2.max(bare.chars().count() / 3)
-                || (bare.chars().count() >= 3 && table.name.to_lowercase().contains(&bare.to_lowercase()))
-        })
-        .collect();
-    near.sort();
-    let names: Vec<String> = near.iter().take(SHOWN).map(|(_, table)| plain(table)).collect();
+    let near = nearest(tables, |table| [bare, text].into_iter().filter_map(|it| nearness(it, &table.name)).min());
+    let names: Vec<String> = near.into_iter().map(plain).collect();
     let error = Error::configuration(format!("the backup has no table {text:?}"));
     if names.is_empty() {
         return error.hint(format!("It has {} tables; `nightvault show` lists those with rows.", tables.len()));
@@ -60,23 +50,6 @@ fn unknown(tables: &BTreeSet<Name>, text: &str) -> Error {
 
 fn full(name: &Name) -> String {
     format!("{}.{}", name.schema.as_deref().unwrap_or("public"), name.name)
-}
-
-/// How many characters must be put in, left out or changed to make one name of the other; upper case is lower case.
-fn distance(one: &str, other: &str) -> usize {
-    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
-    let (one, other) = (lower(one), lower(other));
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
