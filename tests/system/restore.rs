@@ -6,6 +6,7 @@ mod judge;
 mod mysql;
 mod places;
 mod postgres;
+mod reading;
 mod sqlite;
 
 use std::path::Path;

@@ -189,6 +189,7 @@ mod tests {
             directories: 1,
             symlinks: 0,
             raw_bytes: 5 << 20,
+            bytes_read: 6 << 20,
             left_out: vec![left_out],
             duration_ms: 2500,
         };

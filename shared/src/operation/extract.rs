@@ -86,12 +86,12 @@ async fn run(
     let done = match password {
         Ok(password) => take_out(&store, &backup.object, password, folder, filter, context).await?,
         // It may be an archive that needs none.
-        Err(_) => (Taken::default(), 0, Err(Error::corrupt("it was not opened, for want of a password"))),
+        Err(_) => (Taken::default(), Err(Error::corrupt("it was not opened, for want of a password"))),
     };
     let mut foreign = false;
-    let (taken, bytes_read, finished) = match (done, password) {
+    let (taken, finished) = match (done, password) {
         // Nothing was made before it was opened.
-        ((taken, bytes_read, Err(error)), _) if taken.wanted == 0 && error.class() == Class::Corrupt => {
+        ((taken, Err(error)), _) if taken.wanted == 0 && error.class() == Class::Corrupt => {
             match (another_programs(&store, &backup.object, error).await, password) {
                 (Ok(()), _) => {
                     foreign = true;
@@ -100,7 +100,7 @@ async fn run(
                 (Err(error), Err(missing)) if error.class() == Class::Corrupt => {
                     return Err(Error::copy(missing).into());
                 }
-                (Err(error), _) => (taken, bytes_read, Err(error)),
+                (Err(error), _) => (taken, Err(error)),
             }
         }
         (done, _) => done,
@@ -116,7 +116,7 @@ async fn run(
         symlinks: taken.symlinks,
         decompressed: taken.decompressed,
         raw_bytes: taken.raw_bytes,
-        bytes_read,
+        bytes_read: taken.bytes_read,
         wanted: taken.wanted,
         last: taken.last,
         left_out: taken.left_out,
@@ -130,7 +130,7 @@ async fn run(
     }
 }
 
-/// Takes what `filter` says into `folder`; returns what is there, the bytes that were read, and how it ended.
+/// Takes what `filter` says into `folder`; returns what is there, and how it ended.
 async fn take_out(
     store: &Arc<dyn Store>,
     object: &Object,
@@ -138,16 +138,17 @@ async fn take_out(
     folder: Folder,
     filter: Filter,
     context: &Context,
-) -> Result<(Taken, u64, Result<()>)> {
+) -> Result<(Taken, Result<()>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let take = Take::new(folder, filter, Arc::clone(&stop), Arc::clone(&context.progress));
     // What it has begun its thread removes itself.
     let unpacking = reader::unpack(Arc::clone(store), object, password, take);
     let (take, bytes_read, result) = super::until_stopped(unpacking, &stop, context).await?;
-    let (taken, finished) = tokio::task::spawn_blocking(move || take.finish(result))
+    let (mut taken, finished) = tokio::task::spawn_blocking(move || take.finish(result))
         .await
         .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
-    Ok((taken, bytes_read, finished))
+    taken.bytes_read = bytes_read;
+    Ok((taken, finished))
 }
 
 /// Takes entries out of another program's archive.
@@ -158,7 +159,7 @@ async fn take_foreign(
     object: &Object,
     password: std::result::Result<&Secret, &Error>,
     context: &Context,
-) -> Result<(Taken, u64, Result<()>)> {
+) -> Result<(Taken, Result<()>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let folder = Folder::new(extraction.to.clone()).plain();
     let take = Take::new(folder, Filter::new(extraction)?, Arc::clone(&stop), Arc::clone(&context.progress));
@@ -170,8 +171,8 @@ async fn take_foreign(
     let (mut taken, finished) = tokio::task::spawn_blocking(move || take.into_take().finish(result))
         .await
         .map_err(|error| Error::bug("the writing thread ended early").because(error))?;
-    taken.decompressed = decompressed;
-    Ok((taken, bytes_read, finished))
+    (taken.decompressed, taken.bytes_read) = (decompressed, bytes_read);
+    Ok((taken, finished))
 }
 
 /// Takes the file sets `sets` out into `folder`, which was just made for this, with what lies below `above`; for restore.
@@ -183,7 +184,7 @@ pub(super) async fn file_sets(
     context: &Context,
 ) -> Result<Taken> {
     let folder = Folder::of(folder.to_owned(), above);
-    let (taken, _, finished) = take_out(store, object, password, folder, Filter::file_sets(sets), context).await?;
+    let (taken, finished) = take_out(store, object, password, folder, Filter::file_sets(sets), context).await?;
     finished.map(|()| taken)
 }
 
@@ -197,8 +198,8 @@ pub(super) async fn rehearse_file_sets(
     let stop = Arc::new(AtomicBool::new(false));
     let rehearsal = Rehearsal::new(above, Filter::file_sets(sets), Arc::clone(&stop), Arc::clone(&context.progress));
     let unpacking = reader::unpack(Arc::clone(store), object, password, rehearsal);
-    let (rehearsal, _, result) = super::until_stopped(unpacking, &stop, context).await?;
-    result.map(|()| rehearsal.taken)
+    let (rehearsal, bytes_read, result) = super::until_stopped(unpacking, &stop, context).await?;
+    result.map(|()| Taken { bytes_read, ..rehearsal.taken })
 }
 
 /// What was left out makes the result less than what was asked for.

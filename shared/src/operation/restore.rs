@@ -1,8 +1,8 @@
 //! The restore recipe: a backup's database back into an empty one, its files into an empty folder.
 //!
-//! The archive is read twice: once to authenticate every byte and to learn what the dump needs, and once to execute it,
-//! authenticated again piece by piece. Between the two stands the look at the target. Nothing runs before all of it is
-//! known to be good.
+//! The dump is read twice: once to authenticate every byte and to learn what it needs, and once to execute it,
+//! authenticated again piece by piece. Between the two stands the look at the target, and the files, where some are asked
+//! for: they are read once. Nothing runs before all of it is known to be good.
 
 mod files;
 mod mysql;
@@ -115,8 +115,19 @@ struct Work<'a> {
     limit: u64,
     jobs: usize,
     table: Option<&'a TableRequest>,
-    dry_run: bool,
+    stage: Stage,
     context: &'a Context,
+}
+
+/// How much of a database's restore is done at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Every check, and every byte authenticated; nothing is executed.
+    Rehearsal,
+    /// What is left behind a rehearsal of this very run: the target is looked at again, the dump is read to be executed.
+    Rest,
+    /// Both, one behind the other.
+    Whole,
 }
 
 /// Where the files are taken from.
@@ -130,6 +141,19 @@ struct Source<'a> {
 impl Work<'_> {
     fn progress(&self) -> &Progress {
         &self.context.progress
+    }
+
+    /// The first pass over the dump, unless a rehearsal made it.
+    async fn authenticate(&self) -> Result<()> {
+        match self.stage {
+            Stage::Rest => Ok(()),
+            Stage::Rehearsal | Stage::Whole => self.archive.authenticate(&self.manifest.entry, self.progress()).await,
+        }
+    }
+
+    /// Whether nothing is to be executed.
+    fn is_rehearsal(&self) -> bool {
+        self.stage == Stage::Rehearsal
     }
 }
 
@@ -205,7 +229,7 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         Some(to) => Some((to, select::database(manifest, request.database.as_deref(), to)?)),
         None => None,
     };
-    let load = async |dry_run: bool| match database {
+    let load = async |stage: Stage| match database {
         Some((to, database)) => {
             let work = Work {
                 archive: Arc::clone(&archive),
@@ -213,7 +237,7 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
                 limit: environment.config().dump_limits.max_row_bytes,
                 jobs: request.jobs,
                 table: request.table.as_ref(),
-                dry_run,
+                stage,
                 context,
             };
             Ok(Some(restored(database, load(&work, to, environment.config()).await?, request)))
@@ -222,19 +246,19 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
     };
     let mut loaded = None;
     if request.dry_run || files.is_some() {
-        loaded = load(true).await?;
+        loaded = load(Stage::Rehearsal).await?;
     }
 
     // 4. The files lie whole beside their place, then the database is loaded, then they get their names.
     let files = match files {
         Some(files) if request.dry_run => Some(files.rehearse(&source, context).await?),
         files => {
-            let hidden = match files {
-                Some(files) => Some(files.take_out(&source, context).await?),
-                None => None,
+            let (hidden, stage) = match files {
+                Some(files) => (Some(files.take_out(&source, context).await?), Stage::Rest),
+                None => (None, Stage::Whole),
             };
             if !request.dry_run {
-                loaded = load(false).await?;
+                loaded = load(stage).await?;
             }
             let named = hidden.map(files::Hidden::name).transpose();
             match &loaded {
@@ -259,7 +283,7 @@ async fn run(environment: &Environment, request: &RestoreRequest, context: &Cont
         status: if request.dry_run { RestoreStatus::Planned } else { RestoreStatus::Restored },
         started: context.now,
         duration_ms: 0,
-        bytes_read: archive.bytes_read(),
+        bytes_read: archive.bytes_read() + files.as_ref().map_or(0, |files| files.bytes_read),
         database,
         files,
         warnings,

@@ -102,6 +102,9 @@ pub struct RestoredFiles {
     pub symlinks: u64,
     /// Bytes of the files' contents.
     pub raw_bytes: u64,
+    /// Bytes that the store was asked for on their account; they are part of the report's own figure.
+    #[serde(default)]
+    pub bytes_read: u64,
     /// What was not made, and why: links that could lead out of the folder.
     pub left_out: Vec<LeftOut>,
     /// Milliseconds from the first file to the name of the folder, a database between them counted in.

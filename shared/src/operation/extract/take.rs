@@ -36,6 +36,8 @@ pub(in crate::operation) struct Taken {
     /// Dumps of another program's archive that were decompressed besides.
     pub(in crate::operation) decompressed: u64,
     pub(in crate::operation) raw_bytes: u64,
+    /// Bytes that the store was asked for.
+    pub(in crate::operation) bytes_read: u64,
     pub(in crate::operation) wanted: u64,
     pub(in crate::operation) last: Option<String>,
     pub(in crate::operation) left_out: Vec<LeftOut>,

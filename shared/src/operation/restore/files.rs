@@ -64,7 +64,7 @@ impl Files {
             .filter(|to| to.file_name().is_some())
             .ok_or_else(|| Error::configuration(format!("{:?} is no folder that files can go into", request.to)))?;
         let mut findings = Findings::default();
-        let bytes = sets.iter().map(|set| set.raw_bytes).sum();
+        let bytes = sets.iter().fold(0, |sum: u64, set| sum.saturating_add(set.raw_bytes));
         let is_there = look(&to, bytes, &mut findings)?;
         findings.refuse(&format!("{to:?}"))?;
         Ok(Self { to, sets: sets.into_iter().map(|set| set.name.clone()).collect(), above, is_there })
@@ -108,6 +108,7 @@ impl Files {
             directories: taken.directories,
             symlinks: taken.symlinks,
             raw_bytes: taken.raw_bytes,
+            bytes_read: taken.bytes_read,
             left_out: taken.left_out,
             duration_ms: elapsed_ms(begun),
         }

@@ -31,7 +31,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
 
     // 2. Every byte is authenticated, and none is executed. Older archives do not say how long their statements are.
     let first_pass = async {
-        archive.authenticate(&manifest.entry, progress).await?;
+        work.authenticate().await?;
         if !known {
             progress.expect(manifest.tables.iter().map(|table| table.bytes).sum());
             for table in &manifest.tables {
@@ -53,7 +53,7 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase, limits: &D
     let mut target = context.unless_stopped(open).await?;
     let (place, warnings) = (target.place().to_owned(), findings.warnings);
     let begun = Instant::now();
-    if work.dry_run {
+    if work.is_rehearsal() {
         return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
@@ -90,7 +90,7 @@ async fn part(
         let mut target = Target::open(server, limits).await?;
         let part = target.plan_part(manifest, &outline, &wanted, &mut findings).await?;
         let mut longest = 0;
-        if !part.is_measured() || work.dry_run {
+        if !part.is_measured() || work.is_rehearsal() {
             progress.expect(part.bytes());
             for table in part.sections() {
                 longest = longest.max(rehearse(archive, manifest, table, limit, progress).await?);
@@ -103,7 +103,7 @@ async fn part(
     let (mut target, part) = context.unless_stopped(look).await?;
     let (place, warnings, along) = (target.place().to_owned(), findings.warnings, part.along.clone());
     let begun = Instant::now();
-    if work.dry_run {
+    if work.is_rehearsal() {
         return Ok(Outcome { place, loaded: Some(part.planned()), begun, warnings, along });
     }
 

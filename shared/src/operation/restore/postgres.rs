@@ -22,13 +22,13 @@ pub(super) async fn restore(work: &Work<'_>, server: &ServerDatabase) -> Result<
     context.unless_stopped(look(&dump, &needs, server)).await?;
 
     // 2. Every byte is authenticated, and none is executed.
-    context.unless_stopped(work.archive.authenticate(&manifest.entry, progress)).await?;
+    context.unless_stopped(work.authenticate()).await?;
 
     // 3. The target again: time has gone by.
     let (mut target, warnings) = context.unless_stopped(look(&dump, &needs, server)).await?;
     let place = target.place().to_owned();
     let begun = Instant::now();
-    if work.dry_run {
+    if work.is_rehearsal() {
         return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
@@ -79,7 +79,7 @@ async fn tables(work: &Work<'_>, dump: &Dump<'_>, request: &TableRequest, server
     let (mut target, plan) = context.unless_stopped(look).await?;
     let (place, warnings, along) = (target.place().to_owned(), findings.warnings, plan.along.clone());
     let begun = Instant::now();
-    if work.dry_run {
+    if work.is_rehearsal() {
         return Ok(Outcome { place, loaded: Some(plan.expected()), begun, warnings, along });
     }
 

@@ -19,10 +19,10 @@ pub(super) async fn restore(work: &Work<'_>, path: &Path) -> Result<Outcome> {
 
     // 1. The path, then every byte.
     look()?;
-    context.unless_stopped(work.archive.authenticate(&manifest.entry, work.progress())).await?;
+    context.unless_stopped(work.authenticate()).await?;
     let warnings = look()?;
     let begun = Instant::now();
-    if work.dry_run {
+    if work.is_rehearsal() {
         return Ok(Outcome { place, loaded: None, begun, warnings, along: Vec::new() });
     }
 
