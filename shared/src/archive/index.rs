@@ -14,6 +14,9 @@ use crate::archive::{EntryMeta, EntrySummary};
 use crate::source::hex;
 use crate::{Error, Result};
 
+/// An archive, and all that is in it, has fewer bytes than this, whatever its index says: so no sum of them overflows.
+const MOST_BYTES: u64 = 1 << 62;
+
 /// Gathers the index while the archive is written.
 #[derive(Default)]
 pub(crate) struct IndexWriter {
@@ -70,7 +73,8 @@ impl IndexWriter {
 pub(crate) fn parse(text: &[u8], method: Method) -> Result<(Vec<IndexEntry>, Vec<Record>)> {
     let (mut entries, mut records) = (Vec::new(), Vec::new());
     let mut names = HashSet::new();
-    let mut offset = 0u64;
+    let (mut offset, mut raw) = (0u64, 0u64);
+    let sum = |to: u64, more: u64| to.checked_add(more).filter(|sum| *sum < MOST_BYTES);
     for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let damaged = |what: String| Error::corrupt(format!("line {} of the index {what}", number + 1));
         let entry: IndexEntry =
@@ -89,10 +93,12 @@ pub(crate) fn parse(text: &[u8], method: Method) -> Result<(Vec<IndexEntry>, Vec
             stored: entry.stored_bytes,
             offset,
         };
-        if !record.plausible() {
+        if !record.plausible() || record.stored >= MOST_BYTES {
             return Err(damaged(format!("has sizes that {:?} cannot have", entry.name)));
         }
-        offset = offset.checked_add(record.span()).ok_or_else(|| damaged("ends beyond 2^64".into()))?;
+        let too_far = || damaged("makes the archive longer than any can be".into());
+        offset = sum(offset, record.span()).ok_or_else(too_far)?;
+        raw = sum(raw, entry.bytes).ok_or_else(too_far)?;
         records.push(record);
         entries.push(entry);
     }
@@ -108,4 +114,32 @@ fn check_pieces(entry: &IndexEntry) -> std::result::Result<(), &'static str> {
     let goes_up = entry.pieces.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
     let within = entry.pieces.last().is_none_or(|last| last.0 < entry.bytes && last.1 < entry.stored_bytes);
     if starts_at_zero && goes_up && within { Ok(()) } else { Err("has pieces out of order") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_no_archive_has_are_refused_and_never_added_up() {
+        let line = |name: &str, bytes: u64, stored: u64| {
+            let pieces = if bytes == 0 { String::new() } else { r#"[0,0,"00"]"#.to_owned() };
+            format!(
+                r#"{{"name":"{name}","mode":33188,"modified":0,"bytes":{bytes},"stored_bytes":{stored},"sha256":"00","pieces":[{pieces}]}}"#
+            ) + "\n"
+        };
+        let parsed =
+            |lines: &[String]| parse(lines.concat().as_bytes(), Method::Deflate).map(|(entries, _)| entries.len());
+        assert_eq!(parsed(&[line("a", 9, 99), line("b", 0, 99)]).unwrap(), 2);
+        let half = MOST_BYTES / 2;
+        for lines in [
+            vec![line("a", 9, u64::MAX)],
+            vec![line("a", 9, u64::MAX - 99)],
+            vec![line("a", u64::MAX, 99)],
+            vec![line("a", 9, half), line("b", 9, half)],
+            vec![line("a", half, 99), line("b", half, 99)],
+        ] {
+            assert_eq!(parsed(&lines).unwrap_err().class(), crate::Class::Corrupt, "{lines:?}");
+        }
+    }
 }
