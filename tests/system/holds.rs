@@ -95,6 +95,12 @@ async fn what_is_not_there_or_not_said_is_not_held() {
     nightvault.fails(2, &["hold", "2024-01-15", "--reason", "which of the two?"]);
     let said = nightvault.fails(2, &["hold", "latest", "--reason", "audit", "--disk", "s4"]);
     assert!(said.stderr.contains("s4"), "{said:?}");
+    // A file beside the vault, or in it, is no backup of a disk; that nothing was held must not look like a hold.
+    let path = nightvault.archive(LATER).display().to_string();
+    for arguments in [&["hold", &path, "--reason", "audit"][..], &["release", &path]] {
+        let said = nightvault.fails(2, arguments);
+        assert!(said.stderr.contains("by its key or its date"), "{said:?}");
+    }
     for backup in nightvault.ok(&["list"])["disks"][0]["backups"].as_array().unwrap() {
         assert_eq!(backup["guard"], Value::Null);
     }

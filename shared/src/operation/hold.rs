@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::catalog;
+use crate::catalog::{self, Selector};
 use crate::environment::Environment;
 use crate::operation::backup::pick;
 use crate::operation::end::{End, Report};
@@ -87,6 +87,12 @@ async fn everywhere(
     context: &Context,
     text: Option<&str>,
 ) -> Result<HoldReport, Failed<HoldReport>> {
+    if let Selector::Path(path) = &wanted.backup {
+        return Err(Failed::from(
+            Error::configuration(format!("{path:?} is the path of a file, and nothing keeps such a file"))
+                .hint("Name a backup of a configured disk, by its key or its date as `nightvault list` shows them."),
+        ));
+    }
     let (_, backup) = context.unless_stopped(find(environment, wanted, context)).await?;
     let key = backup.object.key;
     let mut report = HoldReport {
@@ -103,6 +109,10 @@ async fn everywhere(
         first_error = first_error.or(error.map(|error| error.context(format!("disk {}", store.disk()))));
     }
     match first_error {
+        // It was there when it was looked for.
+        None if report.disks.is_empty() => {
+            Err(Failed::from(Error::new(Class::NotFound, format!("{key} is gone from every disk"))))
+        }
         None => Ok(report),
         Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),
     }
