@@ -116,6 +116,17 @@ fn a_sqlite_backup_needs_no_server_and_leaves_no_file() {
     assert!(text.contains("PROVEN: restored, compared, dropped") && text.contains("3 rows in 2 tables"), "{text}");
 }
 
+#[test]
+fn an_archive_that_lies_anywhere_is_proven_by_its_path_and_nothing_is_noted_beside_it() {
+    let nightvault = crate::verify::installation();
+    let archive = crate::verify::back_up(&nightvault, "2024-01-15");
+    let elsewhere = nightvault.folder().join("copy.zip");
+    std::fs::rename(archive, &elsewhere).unwrap();
+    let report = nightvault.ok(&["drill", &elsewhere.display().to_string()]);
+    assert_proven(&report["databases"][0]);
+    assert_eq!(report["not_recorded"], json!(["nothing is noted beside a file that was named by its path"]));
+}
+
 fn names(folder: &Path) -> Vec<String> {
     std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
 }

@@ -11,7 +11,8 @@ use super::password_of;
 
 #[derive(Group)]
 pub(crate) struct Drill {
-    /// Which: `latest`, a key as `list` shows it, or the beginning of a date such as 2024-01-15.
+    /// Which: `latest`, a key as `list` shows it, the beginning of a date such as 2024-01-15, or the path of a file that
+    /// begins with / or ./
     #[arg(default_value = "latest")]
     backup: String,
     /// Only on these disks; may be given several times [default: the first disk that has it].

@@ -7,6 +7,7 @@
 //! The result is noted beside the backup and in the audit trail of every disk, where it outlives the backup.
 
 mod compare;
+mod each;
 mod own;
 mod record;
 mod scratch;
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use self::compare::{Comparison, compare};
+use self::each::each;
 use self::stand::Stand;
 use crate::archive::manifest::{DatabaseManifest, Manifest};
 use crate::archive::reader;
@@ -132,15 +134,12 @@ async fn run(
         DrillPlace::Server(server) => DrillPlace::Server(environment.signed(server.clone()).await),
         place => place.clone(),
     };
-    let mut failure = None;
-    let of = Wanted { backup: Selector::Named(backup.object.key.clone()), disks: vec![store.disk().to_owned()] };
-    for database in chosen {
-        let error = one(environment, &of, database, &place, context, &mut report).await;
-        failure = failure.or(error);
-        if context.interrupt.is_cancelled() {
-            break;
-        }
-    }
+    let of = match &request.of.backup {
+        Selector::Path(_) => request.of.clone(),
+        _ => Wanted { backup: Selector::Named(backup.object.key.clone()), disks: vec![store.disk().to_owned()] },
+    };
+    let proving = async |database| one(environment, &of, database, &place, context, &mut report).await;
+    let failure = each(&chosen, context, proving).await;
     report.duration_ms = elapsed_ms(begun);
 
     // 3. The verdict, and where it is kept.

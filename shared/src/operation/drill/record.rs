@@ -27,6 +27,9 @@ pub(super) async fn beside(
     };
     match catalog::record_drill(store, object, drilled).await {
         Ok(true) => {}
+        Ok(false) if store.is_loose() => {
+            report.not_recorded.push("nothing is noted beside a file that was named by its path".to_owned());
+        }
         Ok(false) => report.not_recorded.push(format!("disk {} has no place for notes (no object tags)", store.disk())),
         Err(error) => report.not_recorded.push(format!("beside the backup: {}", error.chain())),
     }
