@@ -454,6 +454,8 @@ mod tests {
             "nightvault restore latest --to x --with-parents",
             "nightvault restore latest --to x --as y",
             "nightvault restore latest --to x --jobs many",
+            "nightvault restore latest --files out --table users",
+            "nightvault restore latest --files out --jobs 4",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -33,11 +33,11 @@ pub(crate) struct Restore {
     set: Option<String>,
     /// Connections that load at the same time. 1: all in one transaction, there whole or not at all. More: faster on a
     /// server with several processors, and what an error leaves is told.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "to")]
     jobs: usize,
     /// Only this table, `name` or `schema.name`, with its indexes, constraints, triggers, sequences; may be given several
     /// times. The target may hold other things, not this table. Reads its own part of the backup alone.
-    #[arg(long = "table", value_name = "NAME")]
+    #[arg(long = "table", value_name = "NAME", requires = "to")]
     tables: Vec<String>,
     /// With --table: take along the tables that it refers to by foreign keys and that the target lacks.
     #[arg(long, requires = "tables")]
