@@ -22,7 +22,7 @@ pub use drills::{Drilled, record_drill};
 pub use hold::{HoldText, guards, hold_text, read_hold};
 pub use proof::{Proof, Verdict, proof, proofs, record};
 pub use selector::Selector;
-pub use slices::{Noted, Slices, noted, record_slices};
+pub use slices::{Noted, Slices, noted, noted_beside, record_slices};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -23,7 +23,7 @@ pub use extract::{ExtractReport, LeftOut};
 pub use guard::{DiskHold, GuardReport, HoldReport};
 pub use show::{ForeignLine, ShowReport};
 pub use tenant::{ClassedTable, MovedCounter, TenantConflict, TenantReport, TenantStatus, TenantTable, TenantsReport};
-pub use verify::{DiskVerify, SliceReport, VerifiedBackup, VerifyReport, VerifyVerdict};
+pub use verify::{DiskVerify, SliceReport, SlicesReport, VerifiedBackup, VerifyReport, VerifyVerdict};
 
 use crate::archive::manifest::FileProblem;
 use crate::audit::Head;
@@ -311,6 +311,9 @@ pub struct BackupLine {
     /// What its last whole reading found, as noted beside it; `None` = nothing is noted.
     #[serde(default)]
     pub proof: Option<ProofReport>,
+    /// How far it was read in slices; `None` = nothing is noted.
+    #[serde(default)]
+    pub slices: Option<SlicesReport>,
     /// What keeps it from being deleted; `None` = nothing, as far as could be seen.
     #[serde(default)]
     pub guard: Option<GuardReport>,

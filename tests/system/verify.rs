@@ -396,6 +396,7 @@ fn slices_go_on_where_the_last_one_ended_until_every_piece_was_read() {
     }
     assert_eq!(proof(&nightvault, DAYS[0]), noted, "slices are no proof of the whole");
     assert!(nightvault.run(&["verify", "--sample", "100%"]).stdout.contains("every piece was read, in slices"));
+    assert!(nightvault.run(&["list"]).stdout.contains("tail; slices covered it on "));
 }
 
 #[test]

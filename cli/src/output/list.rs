@@ -1,6 +1,6 @@
 //! The list of backups as text.
 
-use nightvault_core::report::{BackupLine, ListReport};
+use nightvault_core::report::{BackupLine, ListReport, SlicesReport};
 use nightvault_core::{Class, Error};
 
 use super::human::{age, clean, plural, size};
@@ -71,7 +71,16 @@ fn verified(backup: &BackupLine) -> String {
         Some(proof) if !proof.whole => format!("DAMAGED since {:.0}: {end}", proof.at),
         Some(proof) if end == "tail" => format!("whole on {:.0}", proof.at),
         Some(proof) => format!("{end}; was whole on {:.0}", proof.at),
-        None => end,
+        None => backup.slices.as_ref().map_or(end.clone(), |slices| format!("{end}; {}", sliced(slices))),
+    }
+}
+
+/// How far slices came; that is no proof, and is told where there is none.
+fn sliced(slices: &SlicesReport) -> String {
+    let SlicesReport { read, pieces, at, covered } = slices;
+    match covered {
+        Some(covered) => format!("slices covered it on {covered:.0}"),
+        None => format!("{} % of it in slices by {at:.0}", u128::from(*read) * 100 / u128::from(*pieces).max(1)),
     }
 }
 
@@ -92,6 +101,7 @@ mod tests {
             encrypted: Some(true),
             verified: "tail".into(),
             proof: None,
+            slices: None,
             guard: None,
         };
         let unread = BackupLine { sources: None, encrypted: None, verified: "wrong password".into(), ..line.clone() };
@@ -137,6 +147,14 @@ mod tests {
             (false, "cut", "DAMAGED since 2024-01-16T03:00:00Z: cut"),
         ] {
             (line.proof, line.verified) = (Some(ProofReport { whole, at }), end.into());
+            assert_eq!(row(&line)[5], told);
+        }
+        (line.proof, line.verified) = (None, "tail".into());
+        for (read, covered, told) in [
+            (3, None, "tail; 33 % of it in slices by 2024-01-16T03:00:00Z"),
+            (0, Some(at), "tail; slices covered it on 2024-01-16T03:00:00Z"),
+        ] {
+            line.slices = Some(SlicesReport { read, pieces: 9, at, covered });
             assert_eq!(row(&line)[5], told);
         }
     }

@@ -46,12 +46,16 @@ pub struct Noted {
 /// # Errors
 /// What the store says of the first that cannot be read.
 pub async fn noted(store: &dyn Store, backups: &[Backup]) -> Result<Option<Vec<Noted>>> {
-    let reads: Vec<_> = backups.iter().map(|backup| noted_one(store, &backup.object)).collect();
+    let reads: Vec<_> = backups.iter().map(|backup| noted_beside(store, &backup.object)).collect();
     let read: Vec<Result<_>> = futures_util::stream::iter(reads).buffered(READS_IN_FLIGHT).collect().await;
     read.into_iter().collect()
 }
 
-async fn noted_one(store: &dyn Store, object: &Object) -> Result<Option<Noted>> {
+/// What is noted beside `object` about this very version of it; `None`: the store has no place for notes.
+///
+/// # Errors
+/// What the store says.
+pub async fn noted_beside(store: &dyn Store, object: &Object) -> Result<Option<Noted>> {
     Ok(store.notes(&object.key).await?.map(|notes| Noted {
         proof: notes.get(proof::NOTE).and_then(|text| proof::decode(text, object)),
         slices: notes.get(NOTE).and_then(|text| decode(text, object)),

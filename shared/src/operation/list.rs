@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::operation::backup::pick;
 use crate::operation::foreign::another_programs;
 use crate::operation::{Context, Event};
-use crate::report::{BackupLine, DiskList, GuardReport, ListReport, ProofReport};
+use crate::report::{BackupLine, DiskList, GuardReport, ListReport, ProofReport, SlicesReport};
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -78,11 +78,15 @@ async fn line(
         encrypted: None,
         verified: "not read: no password".to_owned(),
         proof: None,
+        slices: None,
         guard: None,
     };
     // What is noted is told where it can be read; that it cannot is no fault of the backup.
-    match catalog::proof(&**store, &backup.object).await {
-        Ok(proof) => line.proof = proof.map(ProofReport::from),
+    match catalog::noted_beside(&**store, &backup.object).await {
+        Ok(noted) => {
+            let noted = noted.unwrap_or_default();
+            (line.proof, line.slices) = (noted.proof.map(ProofReport::from), noted.slices.map(SlicesReport::from));
+        }
         Err(error) => tracing::warn!(
             disk = store.disk(),
             error = error.chain(),

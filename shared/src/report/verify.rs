@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ProofReport;
+use crate::catalog::Slices;
 
 /// What reading every byte of backups found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,26 @@ pub enum VerifyVerdict {
     WrongPassword,
     /// It could not be read to its end; nothing is known.
     NotRead,
+}
+
+/// How far a backup was read in slices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlicesReport {
+    /// Pieces of this round that were read; 0 = a round is over.
+    pub read: u64,
+    /// How many there are.
+    pub pieces: u64,
+    /// When the last slice was read.
+    pub at: Timestamp,
+    /// When the last round ended, in which every piece was read. That is less than a whole reading.
+    pub covered: Option<Timestamp>,
+}
+
+impl From<Slices> for SlicesReport {
+    fn from(slices: Slices) -> Self {
+        let Slices { next, pieces, at, covered, .. } = slices;
+        Self { read: next, pieces, at, covered }
+    }
 }
 
 /// A part of a backup that was read.
