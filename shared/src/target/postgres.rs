@@ -75,6 +75,8 @@ impl Dump<'_> {
 
 /// How long a server may take to hear that the restore is given up.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the server looks during a statement whether the program is still there.
+const CLIENT_LOOKED_FOR: &str = "5s";
 
 /// A database that is to take a dump.
 pub(crate) struct Target {
@@ -98,6 +100,15 @@ impl Target {
         ]
         .map(|(name, value)| format!("pg_catalog.set_config({}, {}, false)", literal(name), literal(value)));
         session.execute("setting up the session", &format!("SELECT {}", settings.join(", "))).await?;
+        // A server that is in the middle of a statement, or waits for a lock, does not hear that the program is gone, and
+        // would hold what it locked. It looks itself, from PostgreSQL 14 on and where its system lets it.
+        let watch = format!(
+            "SELECT pg_catalog.set_config(name, '{CLIENT_LOOKED_FOR}', false) FROM pg_catalog.pg_settings \
+             WHERE name = 'client_connection_check_interval'"
+        );
+        if let Err(error) = session.execute("setting up the session", &watch).await {
+            tracing::debug!(error = error.chain(), "the server does not look for its client during a statement");
+        }
         let place = format!("database {:?} on {}:{}", database.database, database.host, database.port);
         Ok(Self { session, place })
     }

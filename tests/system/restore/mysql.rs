@@ -1,5 +1,6 @@
 //! MariaDB: statement by statement into an empty database; `mariadb-dump` and digests made in the server are the judges.
 
+mod killed;
 mod table;
 
 use super::{backed_up, damage};

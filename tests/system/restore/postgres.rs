@@ -1,5 +1,6 @@
 //! PostgreSQL: everything in one transaction; `pg_dump` and the server's own catalogue are the judges.
 
+mod killed;
 mod parallel;
 mod table;
 

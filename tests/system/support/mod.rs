@@ -2,6 +2,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod faults;
+pub(crate) mod gate;
 pub(crate) mod lambda;
 pub(crate) mod mariadb;
 pub(crate) mod nightvault;
