@@ -2,6 +2,7 @@
 //! what 7-Zip and bsdtar write. Readable at best; what may be a damaged one of ours is never taken for one of theirs.
 
 mod fixtures;
+mod hostile;
 mod ours;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! `nightvault restore`: what was backed up comes back whole, or nothing is touched and the reason is told.
 
-mod damage;
+pub(crate) mod damage;
 mod files;
 mod judge;
 mod mysql;

@@ -55,7 +55,7 @@ pub(super) fn archives(nightvault: &Nightvault, change: impl FnOnce()) -> Archiv
 }
 
 /// A configuration that knows no source, and whose disk nobody uses.
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     let variables = BTreeMap::from([
         ("BACKUP_NAME", "clinic"),
         ("BACKUP_DISK", "local"),
@@ -90,14 +90,18 @@ pub(super) async fn attempt(store: Arc<dyn Store>, to: &str) -> Result<RestoreRe
         table: None,
         dry_run: false,
     };
-    let context = Context {
+    restore(&environment, &request, &context()).await
+}
+
+/// The moment at which a test runs.
+pub(crate) fn context() -> Context {
+    Context {
         now: "2030-01-01T00:00:00Z".parse().expect("a moment"),
         deadline: None,
         progress: Arc::default(),
         interrupt: Default::default(),
         trigger: nightvault_core::audit::Trigger::command_line("a test"),
-    };
-    restore(&environment, &request, &context).await
+    }
 }
 
 /// One entry of an archive of ours.
