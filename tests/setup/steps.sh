@@ -51,6 +51,26 @@ check_crates() {
   fi
 }
 
+# run_tests ARGUMENTS OF cargo test…: the tests that are ignored need MySQL, and nothing else; they run where it is.
+run_tests() {
+  local arguments=("$@") had names
+  if ! have_mysql; then
+    names=$(cargo test --quiet --locked -p nightvault-tests --test system -- --ignored --list --format terse) || return
+    unchecked+=("MySQL, which Debian's unstable alone has, could not be had from this machine ($cache/mysql.log says why):"
+      "$(sed -n 's/: test$//p' <<<"$names" | paste -sd ' ')")
+    cargo test --workspace --locked "$@"
+    return
+  fi
+  had=$(tail -n 1 "$cache/mysql/.installed")
+  [ "$had" = "$MYSQLD_SPEC" ] || unchecked+=("$MYSQLD_SPEC, which is no longer to be had; MySQL is that of $had")
+  case " $* " in
+    *" --ignored "* | *" --include-ignored "*) ;;
+    *" -- "*) arguments+=(--include-ignored) ;;
+    *) arguments+=(-- --include-ignored) ;;
+  esac
+  cargo test --workspace --locked "${arguments[@]}"
+}
+
 # Prints the summary and ends: 0 when every step passed.
 finish() {
   printf '\n=== summary\n'

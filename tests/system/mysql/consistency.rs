@@ -146,7 +146,7 @@ async fn changes_of_definitions_wait_until_the_dump_is_through() {
 }
 
 #[tokio::test]
-#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
 async fn on_mysql_changes_of_definitions_wait_too() {
     assert_changes_wait(Server::MySql).await;
     assert_locks_come_before_the_snapshot(Server::MySql).await;

@@ -145,7 +145,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
 
 /// MariaDB blanks such comments out when it stores a body; to MySQL this one is like any other and stays.
 #[tokio::test]
-#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
 async fn a_routine_that_speaks_to_the_restoring_client_is_refused() {
     let database = Scratch::on(Server::MySql, "client_command", "");
     // Sent as it is: the client of this test would run it too.
@@ -156,7 +156,7 @@ async fn a_routine_that_speaks_to_the_restoring_client_is_refused() {
 }
 
 #[tokio::test]
-#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
 async fn on_mysql_a_user_needs_just_what_the_hint_says() {
     let database = Scratch::on(Server::MySql, "privileges", "");
     database.seed("mysql9.sql");

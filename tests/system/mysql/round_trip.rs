@@ -69,7 +69,7 @@ async fn every_kind_of_object_comes_back() {
 }
 
 #[tokio::test]
-#[ignore = "needs a MySQL 9 server: TEST_MYSQL_PORT, TEST_MYSQL_SOCKET"]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
 async fn mysql_comes_back_too() {
     let original = Scratch::on(Server::MySql, "mysql", "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs");
     original.seed("mysql9.sql");
