@@ -1,25 +1,26 @@
-//! MariaDB: statement by statement into an empty database; `mariadb-dump` and digests made in the server are the judges.
+//! MariaDB: statement by statement into an empty database; `mariadb-dump` and digests made in the server are the judges. For
+//! MySQL it is `mysqldump`.
 
 mod killed;
+mod mysql9;
 mod table;
 
 use super::{backed_up, damage};
-use crate::support::given;
 use crate::support::mariadb::{PASSWORD, Scratch, User};
 use crate::support::nightvault::Nightvault;
 
 /// The address of a database, without the password, which no address is needed for.
 fn url(database: &Scratch) -> String {
-    format!("mariadb://nightvault@127.0.0.1:{}/{}?sslmode=prefer", given("TEST_MARIADB_PORT"), database.name())
+    database.url("nightvault")
 }
 
 /// An installation whose source is this database, described by Laravel's variables.
 fn vault_of(source: &Scratch) -> Nightvault {
     let mut nightvault = Nightvault::local("clinic");
     nightvault
-        .set("DB_CONNECTION", "mariadb")
+        .set("DB_CONNECTION", source.server().scheme())
         .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &given("TEST_MARIADB_PORT"))
+        .set("DB_PORT", &source.server().port())
         .set("DB_DATABASE", source.name())
         .set("DB_USERNAME", "nightvault")
         .set("DB_PASSWORD", PASSWORD);
@@ -42,7 +43,7 @@ fn assert_same(source: &Scratch, target: &Scratch) {
 /// Loads the backup over one connection and over several.
 fn assert_restored(nightvault: &Nightvault, source: &Scratch) {
     for jobs in ["1", "4"] {
-        let target = Scratch::with_options("restored", "CHARACTER SET latin1");
+        let target = Scratch::on(source.server(), "restored", "CHARACTER SET latin1");
         let report = nightvault.ok(&restore(&url(&target), &["--jobs", jobs]));
         assert_eq!(report["status"], "restored");
         let tables = report["database"]["tables"].as_array().unwrap();
@@ -54,10 +55,13 @@ fn assert_restored(nightvault: &Nightvault, source: &Scratch) {
 }
 
 fn assert_comes_back(script: &str) {
-    let source = Scratch::seeded("restore", script);
-    let nightvault = vault_of(&source);
+    assert_all_of_it_comes_back(&Scratch::seeded("restore", script));
+}
+
+fn assert_all_of_it_comes_back(source: &Scratch) {
+    let nightvault = vault_of(source);
     backed_up(&nightvault);
-    assert_restored(&nightvault, &source);
+    assert_restored(&nightvault, source);
 }
 
 #[test]

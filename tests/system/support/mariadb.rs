@@ -1,5 +1,8 @@
-//! A MariaDB server for tests: scratch databases that drop themselves, the client, `mariadb-dump` as a second opinion,
-//! and digests of rows computed in the server, since `mariadb-dump` itself loses digits of `FLOAT`.
+//! A MariaDB or MySQL server for tests: scratch databases that drop themselves, the server's own client and its own dump
+//! program as a second opinion, and digests of rows computed in the server, since `mariadb-dump` itself loses digits of `FLOAT`.
+//!
+//! A test of MySQL is ignored unless it is asked for, since that server is not to be had everywhere; `tests/run` asks where
+//! it is, and names what it could not run where it is not.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper may fail like the test")]
 
@@ -18,20 +21,47 @@ use super::{given, program};
 pub(crate) const PASSWORD: &str = "night@vault:/#?% é";
 
 /// Which server a test speaks to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
     /// `TEST_MARIADB_PORT`, `TEST_MARIADB_SOCKET`.
     MariaDb,
-    /// `TEST_MYSQL_PORT`, `TEST_MYSQL_SOCKET`; user `root` without a password over both.
+    /// `TEST_MYSQL_PORT`, `TEST_MYSQL_SOCKET`, and its programs in `TEST_MYSQL_PROGRAMS`.
     MySql,
 }
 
 impl Server {
-    fn socket(self) -> String {
+    pub(crate) fn socket(self) -> String {
         given(match self {
             Server::MariaDb => "TEST_MARIADB_SOCKET",
             Server::MySql => "TEST_MYSQL_SOCKET",
         })
+    }
+
+    /// Its port on 127.0.0.1.
+    pub(crate) fn port(self) -> String {
+        given(match self {
+            Server::MariaDb => "TEST_MARIADB_PORT",
+            Server::MySql => "TEST_MYSQL_PORT",
+        })
+    }
+
+    /// What addresses and `DB_CONNECTION` call it.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Server::MariaDb => "mariadb",
+            Server::MySql => "mysql",
+        }
+    }
+
+    /// Its program for `mariadb` or `mariadb-dump`.
+    pub(crate) fn program(self, program: &str) -> String {
+        match self {
+            Server::MariaDb => program.to_owned(),
+            Server::MySql => {
+                let name = program.replace("mariadb-dump", "mysqldump").replace("mariadb", "mysql");
+                format!("{}/{name}", given("TEST_MYSQL_PROGRAMS"))
+            }
+        }
     }
 }
 
@@ -96,6 +126,16 @@ impl Scratch {
         &self.name
     }
 
+    pub(crate) fn server(&self) -> Server {
+        self.server
+    }
+
+    /// The address of it for a user, without a password.
+    pub(crate) fn url(&self, user: &str) -> String {
+        let (scheme, port) = (self.server.scheme(), self.server.port());
+        format!("{scheme}://{user}@127.0.0.1:{port}/{}?sslmode=prefer", self.name)
+    }
+
     /// Runs statements in it as root and returns what the client printed, tab-separated.
     pub(crate) fn run(&self, sql: &str) -> String {
         let output = self.client().run(sql.as_bytes());
@@ -105,10 +145,7 @@ impl Scratch {
 
     /// How Nightvault connects to it over TCP, with the awkward password.
     pub(crate) fn config(&self) -> ServerDatabase {
-        match self.server {
-            Server::MariaDb => self.config_as("nightvault", PASSWORD),
-            Server::MySql => self.config_as("root", ""),
-        }
+        self.config_as("nightvault", PASSWORD)
     }
 
     /// The same over the Unix socket as `root`.
@@ -120,12 +157,7 @@ impl Scratch {
     pub(crate) fn config_as(&self, user: &str, password: &str) -> ServerDatabase {
         ServerDatabase {
             host: "127.0.0.1".to_owned(),
-            port: match self.server {
-                Server::MariaDb => given("TEST_MARIADB_PORT"),
-                Server::MySql => given("TEST_MYSQL_PORT"),
-            }
-            .parse()
-            .unwrap(),
+            port: self.server.port().parse().unwrap(),
             user: user.to_owned(),
             password: Secret::new(password),
             database: self.name.clone(),
@@ -141,20 +173,35 @@ impl Scratch {
         assert!(output.status.success(), "the restore failed: {}", program::text(&output));
     }
 
-    /// What `mariadb-dump` says of it, without what differs by name alone.
+    /// What the server's dump program says of it, without what differs by name alone.
     pub(crate) fn oracle(&self) -> String {
         // It never ends on an event whose body holds its delimiter, so there is a limit.
         let mut command = Command::new("timeout");
-        command.args(["60", "mariadb-dump"]);
-        command.args(["--no-defaults", "--socket", &given("TEST_MARIADB_SOCKET"), "--user=root"]);
+        command.args(["60", &self.server.program("mariadb-dump")]);
+        command.args(["--no-defaults", "--socket", &self.server.socket(), "--user=root"]);
         command.args(["--skip-comments", "--routines", "--events", "--triggers", "--hex-blob", "--order-by-primary"]);
-        command.args(["--skip-extended-insert", "--default-character-set=utf8mb4", "--complete-insert", &self.name]);
+        command.args(["--skip-extended-insert", "--default-character-set=utf8mb4", "--complete-insert"]);
+        if self.server == Server::MySql {
+            // They are the server's, and move on while other tests write.
+            command.arg("--set-gtid-purged=OFF");
+        }
+        command.arg(&self.name);
         let output = program::run(&mut command);
-        assert!(output.status.success(), "mariadb-dump failed: {}", program::text(&output));
-        String::from_utf8_lossy(&output.stdout)
+        assert!(output.status.success(), "{command:?} failed: {}", program::text(&output));
+        let text = String::from_utf8_lossy(&output.stdout)
             // It writes defaults from sequences with their database, which is the one thing that may differ.
             .replace(&format!("nextval(`{}`.", self.name), "nextval(")
-            .replace(&format!("`{}`", self.name), "`DATABASE`")
+            .replace(&format!("`{}`", self.name), "`DATABASE`");
+        self.without_written_charset(&text)
+    }
+
+    /// MySQL remembers whether a column's collation was written or came from the table, and tells it this way. A dump of
+    /// its own loses that too.
+    fn without_written_charset(&self, text: &str) -> String {
+        match self.server {
+            Server::MariaDb => text.to_owned(),
+            Server::MySql => text.replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE"),
+        }
     }
 
     /// What the server says of every object; for servers without a second opinion.
@@ -168,10 +215,7 @@ impl Scratch {
         let triggers = "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_ORDER, HEX(ACTION_STATEMENT), SQL_MODE, DEFINER, \
              CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION FROM information_schema.TRIGGERS \
              WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1";
-        self.run(&format!("{statements}{triggers}"))
-            .replace(&self.name, "DATABASE")
-            // MySQL remembers whether a column's collation was written or came from the table, and tells it this way.
-            .replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE")
+        self.without_written_charset(&self.run(&format!("{statements}{triggers}")).replace(&self.name, "DATABASE"))
     }
 
     /// Rows and digest of every table, over the stored bytes of every column, generated and invisible ones too.
@@ -314,25 +358,25 @@ impl Drop for User {
     }
 }
 
-/// Runs statements as root; panics when one fails.
+/// Runs statements as root of MariaDB; panics when one fails.
 pub(crate) fn run_as_root(sql: &str) -> String {
-    let output = client(None, sql.as_bytes());
+    run_as_root_on(Server::MariaDb, sql)
+}
+
+/// The same on either server.
+pub(crate) fn run_as_root_on(server: Server, sql: &str) -> String {
+    let output = client_on(server, &["--default-character-set=utf8mb4"], None, sql.as_bytes());
     assert!(output.status.success(), "{sql:.300}\nfailed: {}", program::text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The `mariadb` client with `input`, stopped by the first error.
-fn client(database: Option<&str>, input: &[u8]) -> Output {
-    client_with(&["--default-character-set=utf8mb4"], database, input)
-}
-
-/// The same with options of its own.
+/// MariaDB's client with `input`, stopped by the first error.
 pub(crate) fn client_with(options: &[&str], database: Option<&str>, input: &[u8]) -> Output {
     client_on(Server::MariaDb, options, database, input)
 }
 
 fn client_on(server: Server, options: &[&str], database: Option<&str>, input: &[u8]) -> Output {
-    let mut command = Command::new("mariadb");
+    let mut command = Command::new(server.program("mariadb"));
     command.args(["--no-defaults", "--socket", &server.socket(), "--user=root", "--skip-column-names"]);
     command.arg("--max-allowed-packet=1G").args(options).args(database);
     let mut child = command

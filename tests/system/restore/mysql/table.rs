@@ -10,8 +10,8 @@ fn warnings(report: &serde_json::Value) -> String {
 }
 
 /// Restores a table into a copy of its database from which it was dropped; the copy must be the original again.
-fn assert_takes_its_place(nightvault: &Nightvault, source: &Scratch, tables: &[&str]) {
-    let copy = Scratch::new("copy");
+pub(super) fn assert_takes_its_place(nightvault: &Nightvault, source: &Scratch, tables: &[&str]) {
+    let copy = Scratch::on(source.server(), "copy", "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
     nightvault.ok(&restore(&url(&copy), &[]));
     // The one before the last is dropped with the keys of its children left in place.
     for table in tables {
