@@ -6,6 +6,7 @@
 mod clinic;
 mod conflicts;
 mod export;
+mod keyless;
 mod killed;
 mod maps;
 

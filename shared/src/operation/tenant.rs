@@ -246,17 +246,25 @@ async fn refuse_unknown(place: &mut Place, statements: &Statements<'_>) -> Resul
 /// Notes the keys of the tenant's rows, until no more are found.
 async fn gather(place: &mut Place, statements: &Statements<'_>, world: World) -> Result<()> {
     let again = circular(statements.classes);
+    let (keyed, whole): (Vec<usize>, Vec<usize>) =
+        statements.classes.order.iter().partition(|table| statements.keyed(**table));
+    let action = |table: usize| format!("finding the tenant's rows of {}", statements.schema.tables[table].name);
     loop {
         let mut found = 0;
-        for table in &statements.classes.order {
-            let name = &statements.schema.tables[*table].name;
-            let action = format!("finding the tenant's rows of {name}");
-            found += place.execute(&action, &statements.gather(world, *table)?).await?;
+        for table in &keyed {
+            found += place.execute(&action(*table), &statements.gather(world, *table)?).await?;
         }
         if found == 0 || !again {
-            return Ok(());
+            break;
         }
     }
+    // No row is the tenant's because of a row without a key, so these are counted once all others are known.
+    for table in whole {
+        for sql in statements.count_lines(world, table)? {
+            place.execute(&action(table), &sql).await?;
+        }
+    }
+    Ok(())
 }
 
 fn tables(schema: &Schema, classes: &Classes) -> Vec<TenantTable> {

@@ -1,7 +1,8 @@
 //! A schema and a map become classes, or a list of everything that is wrong with them.
 //!
 //! What is refused: a table that the map does not class, a class that the table cannot have, a way that leads nowhere, and
-//! a table of the tenant whose rows cannot be restored alone (no key, inheritance, triggers that cannot be held back).
+//! a table of the tenant whose rows cannot be restored alone (inheritance, triggers that cannot be held back, references to a table
+//! without a key).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +91,10 @@ pub(crate) fn classify(schema: &Schema, map: &Map, kept: &[Name]) -> Result<Clas
             refuse(schema, place, &class, entry, &mut wrong);
             let fires = entry.is_some_and(|entry| entry.triggers.is_some());
             notes.extend(fires.then(|| format!("{name}: its triggers fire, and what they do elsewhere is not undone")));
+            let whole = table.key.is_empty();
+            notes.extend(
+                whole.then(|| format!("{name} has no key: its rows are compared whole, and equal ones counted")),
+            );
         } else if table.column(&map.tenant_column).is_some() {
             let word = class.word().text();
             notes.push(format!("{name} has the column {}, and is {word} all the same", map.tenant_column));
@@ -191,9 +196,15 @@ fn refuse(schema: &Schema, place: usize, class: &Class, entry: Option<&Entry>, w
     match key {
         Err(what) => wrong.push(format!("{name} {what}")),
         Ok(key) if key.is_empty() => {
-            wrong.push(format!(
-                "{name} has no primary key and no unique key without NULL, so its rows cannot be told apart"
-            ));
+            // Its rows are compared whole; to what others refer, that is not enough.
+            let children = schema.tables.iter().filter(|it| it.references.iter().any(|it| it.parent == place));
+            wrong.extend(children.map(|child| {
+                format!(
+                    "{name} has no primary key and no unique key without NULL, and {} refers to it, so its rows cannot be told \
+                     apart",
+                    child.name
+                )
+            }));
         }
         Ok(_) => {}
     }
@@ -236,9 +247,17 @@ fn lost(schema: &Schema, classes: &[Class], wrong: &mut Vec<String>) {
         if !found.contains(&place) {
             wrong.push(format!("{name} is \"by path\", and its ways lead to no table with the tenant column"));
         }
-        for way in ways.iter().filter(|way| !classes[way.parent].is_member()) {
-            let parent = &schema.tables[way.parent].name;
-            wrong.push(format!("{name} has a way to {parent}, which is {}", classes[way.parent].word().text()));
+        for way in ways {
+            let parent = &schema.tables[way.parent];
+            if !classes[way.parent].is_member() {
+                wrong.push(format!(
+                    "{name} has a way to {}, which is {}",
+                    parent.name,
+                    classes[way.parent].word().text()
+                ));
+            } else if parent.key.is_empty() {
+                wrong.push(format!("{name} has a way to {}, which has no key to note its rows by", parent.name));
+            }
         }
     }
     if !classes.iter().any(|class| matches!(class, Class::Tenant { .. })) {

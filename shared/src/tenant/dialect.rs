@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub(crate) enum Dialect {
     /// PostgreSQL.
     Postgres,
-    /// MariaDB.
+    /// MySQL and MariaDB.
     Mysql,
 }
 
@@ -65,24 +65,14 @@ impl Dialect {
     /// Whether two rows of the same columns differ in a byte.
     pub(crate) fn differ(self, one: &str, other: &str, columns: &[&Column]) -> String {
         match self {
-            // The row's own text: every type has one, NULL and '' stand apart in it, and no operator of a type, for which
-            // 1.0 and 1.00 are the same, decides.
             Dialect::Postgres => {
-                let row = |alias: &str| {
-                    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-                    format!("(ROW({})::text COLLATE \"C\")", self.list(alias, &names))
-                };
+                let row = |alias: &str| format!("({} COLLATE \"C\")", self.row_text(alias, columns));
                 format!("{} IS DISTINCT FROM {}", row(one), row(other))
             }
             Dialect::Mysql => {
                 let differs = |column: &&Column| {
+                    let same = format!("{} <=> {}", self.bytes(one, column), self.bytes(other, column));
                     let name = self.ident(&column.name);
-                    let bytes = |alias: &str| match kind(column) {
-                        // Its text has six digits; the double that it is has all.
-                        "float" => format!("CAST({alias}.{name} * 1e0 AS BINARY)"),
-                        _ => format!("CAST({alias}.{name} AS BINARY)"),
-                    };
-                    let same = format!("{} <=> {}", bytes(one), bytes(other));
                     match kind(column) {
                         // The value of a failed assignment and the member '' have one text and two numbers.
                         "enum" | "set" => format!("NOT ({same} AND {one}.{name} + 0 <=> {other}.{name} + 0)"),
@@ -91,6 +81,45 @@ impl Dialect {
                 };
                 format!("({})", columns.iter().map(differs).collect::<Vec<_>>().join(" OR "))
             }
+        }
+    }
+
+    /// A digest of a row's bytes in these columns: the same for two rows when they do not [`differ`](Self::differ).
+    pub(crate) fn line(self, alias: &str, columns: &[&Column]) -> String {
+        match self {
+            Dialect::Postgres => format!("sha256(convert_to({}, 'UTF8'))", self.row_text(alias, columns)),
+            Dialect::Mysql => {
+                // No digest is a hyphen or has a stroke in it, so no two rows come to one text. The values themselves, in
+                // hexadecimal, could be longer than what the server makes of them before it makes NULL.
+                let digest = |column: &&Column| {
+                    let digest = format!("COALESCE(SHA2({}, 256), '-')", self.bytes(alias, column));
+                    match kind(column) {
+                        "enum" | "set" => {
+                            format!("{digest}, COALESCE({alias}.{} + 0, '-')", self.ident(&column.name))
+                        }
+                        _ => digest,
+                    }
+                };
+                let all = columns.iter().map(digest).collect::<Vec<_>>().join(", ");
+                format!("UNHEX(SHA2(CONCAT_WS('|', {all}), 256))")
+            }
+        }
+    }
+
+    /// PostgreSQL: a row's own text. Every type has one, NULL and '' stand apart in it, and no operator of a type, for which
+    /// 1.0 and 1.00 are the same, decides.
+    fn row_text(self, alias: &str, columns: &[&Column]) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        format!("ROW({})::text", self.list(alias, &names))
+    }
+
+    /// MySQL and MariaDB: a value's bytes.
+    fn bytes(self, alias: &str, column: &Column) -> String {
+        let name = self.ident(&column.name);
+        match kind(column) {
+            // Its text has six digits; the double that it is has all.
+            "float" => format!("CAST({alias}.{name} * 1e0 AS BINARY)"),
+            _ => format!("CAST({alias}.{name} AS BINARY)"),
         }
     }
 

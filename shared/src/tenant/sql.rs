@@ -3,9 +3,11 @@
 //! For each table of the tenant there are temporary tables of the session: `rows` (the backup's rows), `backup` and `live`
 //! (the keys of the tenant's rows in the backup and in the database), and `doomed` (keys that are deleted: what the
 //! backup does not have, and what it has otherwise and is inserted again). A statement that writes to the database
-//! names its rows by these keys and by nothing else.
+//! names its rows by these keys and by nothing else. Tables without a key are in `bag`.
 
-use super::classify::{Class, Classes};
+mod bag;
+
+use super::classify::{Class, Classes, Way};
 use super::dialect::Dialect;
 use super::schema::{Column, Schema, Table};
 use crate::Result;
@@ -77,6 +79,9 @@ impl Statements<'_> {
 
     /// Makes the temporary tables of a table, empty.
     pub(crate) fn create(&self, place: usize) -> Vec<String> {
+        if !self.keyed(place) {
+            return self.create_bag(place);
+        }
         let table = self.table(place);
         let (live, key) = (self.live(place), self.dialect.list("", &table.key));
         let names = |what: &str| format!("nightvault_{what}_{place}");
@@ -96,6 +101,9 @@ impl Statements<'_> {
 
     /// Makes the temporary tables quick to look into, once the rows are there. Keys that stand twice are refused.
     pub(crate) fn index(&self, place: usize) -> Vec<String> {
+        if !self.keyed(place) {
+            return self.index_bag(place);
+        }
         match self.dialect {
             Dialect::Postgres => {
                 let key = self.dialect.list("", &self.table(place).key);
@@ -108,7 +116,7 @@ impl Statements<'_> {
         }
     }
 
-    /// Notes the keys of the tenant's rows that are not noted yet.
+    /// Notes the keys of the tenant's rows that are not noted yet, in a table that has a key.
     pub(crate) fn gather(&self, world: World, place: usize) -> Result<String> {
         let key = &self.table(place).key;
         let keys = self.keys(world, place);
@@ -152,21 +160,29 @@ impl Statements<'_> {
         }
     }
 
-    /// Takes rows for the tenant's that are nobody's now and were the tenant's in the backup: what they belonged to was
-    /// deleted, and they were left behind. `None` where a row says by itself whose it is.
-    pub(crate) fn adopt(&self, place: usize) -> Option<String> {
-        let Class::ByPath { ways } = &self.classes.classes[place] else { return None };
-        let (dialect, key) = (self.dialect, &self.table(place).key);
+    /// The condition that no way leads from a row `t` of the database to any row.
+    fn leads_nowhere(&self, ways: &[Way]) -> String {
         let ways = ways.iter().map(|way| {
-            let leads = dialect.equal(("p", &way.parent_columns), ("t", &way.columns));
+            let leads = self.dialect.equal(("p", &way.parent_columns), ("t", &way.columns));
             let mut condition = self.exists(&self.live(way.parent), "p", &leads);
             for (column, value) in &way.when {
-                condition.push_str(&format!(" AND {}", dialect.is_text("t", column, value)));
+                condition.push_str(&format!(" AND {}", self.dialect.is_text("t", column, value)));
             }
             format!("({condition})")
         });
+        format!("COALESCE({}, FALSE) = FALSE", ways.collect::<Vec<_>>().join(" OR "))
+    }
+
+    /// Takes rows for the tenant's that are nobody's now and were the tenant's in the backup: what they belonged to was
+    /// deleted, and they were left behind. `None` where a row says by itself whose it is, or has no key.
+    pub(crate) fn adopt(&self, place: usize) -> Option<String> {
+        let Class::ByPath { ways } = &self.classes.classes[place] else { return None };
+        if !self.keyed(place) {
+            return None;
+        }
+        let (dialect, key) = (self.dialect, &self.table(place).key);
         Some(format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {} k JOIN {} t ON {} WHERE NOT {} AND COALESCE({}, FALSE) = FALSE",
+            "INSERT INTO {} ({}) SELECT {} FROM {} k JOIN {} t ON {} WHERE NOT {} AND {}",
             self.keys(World::Live, place),
             dialect.list("", key),
             dialect.list("t", key),
@@ -174,7 +190,7 @@ impl Statements<'_> {
             self.live(place),
             dialect.equal(("t", key), ("k", key)),
             self.has_key(&self.keys(World::Live, place), "t", place),
-            ways.collect::<Vec<_>>().join(" OR "),
+            self.leads_nowhere(ways),
         ))
     }
 
@@ -196,10 +212,14 @@ impl Statements<'_> {
 
     /// Forgets the backup's rows that are not the tenant's.
     pub(crate) fn keep_members(&self, place: usize) -> String {
-        let (rows, key) = (self.rows(place), self.has_key(&self.keys(World::Backup, place), "b", place));
+        let rows = self.rows(place);
+        let known = match self.keyed(place) {
+            true => self.has_key(&self.keys(World::Backup, place), "b", place),
+            false => self.has_line(World::Backup, "b", place),
+        };
         match self.dialect {
-            Dialect::Postgres => format!("DELETE FROM {rows} b WHERE NOT {key}"),
-            Dialect::Mysql => format!("DELETE b FROM {rows} b WHERE NOT {key}"),
+            Dialect::Postgres => format!("DELETE FROM {rows} b WHERE NOT {known}"),
+            Dialect::Mysql => format!("DELETE b FROM {rows} b WHERE NOT {known}"),
         }
     }
 
@@ -245,7 +265,7 @@ impl Statements<'_> {
         let parent = if member { self.rows(reference.parent) } else { self.live(reference.parent) };
         format!(
             "SELECT {} AS which, {} AS other FROM {} b WHERE {} AND NOT {}",
-            self.shown("b", place, &[]),
+            self.shown("b", place, &reference.columns),
             self.dialect.shown("b", &self.columns(place, &reference.columns)),
             self.rows(place),
             self.given("b", &reference.columns),
@@ -314,13 +334,20 @@ impl Statements<'_> {
             ),
         );
         if self.classes.classes[child].is_member() {
-            sql.push_str(&format!(" AND NOT {}", self.has_key(&self.keys(World::Live, child), "c", child)));
+            let known = match self.keyed(child) {
+                true => self.has_key(&self.keys(World::Live, child), "c", child),
+                false => self.has_line(World::Live, "c", child),
+            };
+            sql.push_str(&format!(" AND NOT {known}"));
         }
         sql
     }
 
     /// How many rows of the tenant the backup and the database have, and how many of them have the same key.
     pub(crate) fn counts(&self, place: usize) -> String {
+        if !self.keyed(place) {
+            return self.counts_of_lines(place);
+        }
         let (rows, live) = (self.rows(place), self.keys(World::Live, place));
         format!(
             "SELECT (SELECT COUNT(*) FROM {rows}) AS backup, (SELECT COUNT(*) FROM {live}) AS live, \
@@ -331,21 +358,30 @@ impl Statements<'_> {
 
     /// How many rows of the tenant the backup has.
     pub(crate) fn held(&self, place: usize) -> String {
+        if !self.keyed(place) {
+            return self.held_lines(place);
+        }
         format!("SELECT COUNT(*) AS many FROM {}", self.keys(World::Backup, place))
     }
 
     /// Deletes what is doomed.
-    pub(crate) fn delete(&self, place: usize) -> String {
+    pub(crate) fn delete(&self, place: usize) -> Result<String> {
+        if !self.keyed(place) {
+            return self.delete_lines(place);
+        }
         let (live, doomed, key) = (self.live(place), self.doomed(place), &self.table(place).key);
         let same = self.dialect.equal(("d", key), ("t", key));
-        match self.dialect {
+        Ok(match self.dialect {
             Dialect::Postgres => format!("DELETE FROM {live} t USING {doomed} d WHERE {same}"),
             Dialect::Mysql => format!("DELETE t FROM {live} t JOIN {doomed} d ON {same}"),
-        }
+        })
     }
 
     /// Inserts what is not there.
     pub(crate) fn insert(&self, place: usize) -> String {
+        if !self.keyed(place) {
+            return self.insert_lines(place);
+        }
         let columns = self.table(place).stored_names();
         let overriding = if self.dialect == Dialect::Postgres { " OVERRIDING SYSTEM VALUE" } else { "" };
         format!(
@@ -361,6 +397,9 @@ impl Statements<'_> {
 
     /// How many rows of the tenant are not what the backup has, when `live` was gathered anew.
     pub(crate) fn unlike(&self, place: usize) -> String {
+        if !self.keyed(place) {
+            return self.unlike_lines(place);
+        }
         let (rows, live, key) = (self.rows(place), self.keys(World::Live, place), &self.table(place).key);
         format!(
             "SELECT (SELECT COUNT(*) FROM {rows} b WHERE NOT {}) + (SELECT COUNT(*) FROM {live} l WHERE NOT {}) + \

@@ -209,7 +209,7 @@ impl Clinic {
         TABLES.iter().map(digest).collect()
     }
 
-    fn digest(&self, table: &str, rows: &str) -> String {
+    pub(super) fn digest(&self, table: &str, rows: &str) -> String {
         let sql = match &self.database {
             Database::Postgres(_) => format!(
                 "SELECT count(*), md5(coalesce(string_agg(x::text, '|' ORDER BY x::text COLLATE \"C\"), '')) \

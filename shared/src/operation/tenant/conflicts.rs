@@ -26,9 +26,12 @@ pub(super) async fn plan(place: &mut Place, statements: &Statements<'_>, report:
     }
     let mut found = Vec::new();
     for table in &classes.order {
-        let name = schema.tables[*table].name.to_string();
-        let what = "belonged to another tenant in the backup and are this tenant's now";
-        found.extend(conflict(place, &name, what, &statements.moved(*table)).await?);
+        // A row without a key is never another one's than it was: it would be another row.
+        if statements.keyed(*table) {
+            let name = schema.tables[*table].name.to_string();
+            let what = "belonged to another tenant in the backup and are this tenant's now";
+            found.extend(conflict(place, &name, what, &statements.moved(*table)).await?);
+        }
         place.execute("leaving out other tenants' rows", &statements.keep_members(*table)).await?;
     }
     for (number, table) in classes.order.iter().enumerate() {
@@ -37,24 +40,31 @@ pub(super) async fn plan(place: &mut Place, statements: &Statements<'_>, report:
         let counts =
             place.numbers("counting rows", &statements.counts(*table), &["backup", "live", "both_have"]).await?;
         let &[backup, live, both] = counts.as_slice() else { return Err(Error::bug("three counts were asked for")) };
+        if both > backup.min(live) {
+            return Err(Error::bug(format!("{name}: more rows were counted on both sides than on one")));
+        }
         let line = &mut report.tables[number];
         (line.backup_rows, line.live_rows, line.insert) = (backup, live, backup - both);
-        line.delete = place.execute("finding rows to delete", &statements.doom_missing(*table)).await?;
-        line.update = place.execute("finding rows to update", &statements.doom_changed(*table)).await?;
-        if line.delete != live - both {
-            return Err(Error::bug(format!("{name}: rows to delete were counted in two ways, with two results")));
+        if statements.keyed(*table) {
+            line.delete = place.execute("finding rows to delete", &statements.doom_missing(*table)).await?;
+            line.update = place.execute("finding rows to update", &statements.doom_changed(*table)).await?;
+            if line.delete != live - both {
+                return Err(Error::bug(format!("{name}: rows to delete were counted in two ways, with two results")));
+            }
+            let what = "have a key that somebody else's row has now";
+            found.extend(conflict(place, &name, what, &statements.taken(*table)).await?);
+        } else {
+            place.execute("finding rows to delete", &statements.doom_surplus(*table)).await?;
+            line.delete = live - both;
         }
-        let what = "have a key that somebody else's row has now";
-        found.extend(conflict(place, &name, what, &statements.taken(*table)).await?);
         for (number, unique) in it.unique.iter().enumerate() {
             // The key itself was just asked for.
             if is_key(statements, *table, number) {
                 continue;
             }
-            if !asks_for_stored(statements, *table, number) {
+            if let Some(why) = cannot_ask(statements, *table, number) {
                 report.warnings.push(format!(
-                    "{name}: whether the unique key {} is taken was not asked beforehand, since it is made of generated \
-                     columns; the server checks it",
+                    "{name}: whether the unique key {} is taken was not asked beforehand, since {why}; the server checks it",
                     unique.name
                 ));
                 continue;
@@ -101,12 +111,16 @@ fn is_key(statements: &Statements<'_>, place: usize, number: usize) -> bool {
         && (names.eq(expressions.iter().cloned()) || plain.eq(expressions.iter().cloned()))
 }
 
-/// Whether a unique key is made of nothing that the backup's rows do not have.
-fn asks_for_stored(statements: &Statements<'_>, place: usize, number: usize) -> bool {
+/// Why it cannot be asked who has a value of a unique key.
+fn cannot_ask(statements: &Statements<'_>, place: usize, number: usize) -> Option<&'static str> {
     let table = &statements.schema.tables[place];
     let unique = &table.unique[number];
     let text = [unique.expressions.join(" "), unique.predicate.clone().unwrap_or_default()].join(" ");
-    !table.columns.iter().any(|column| column.generated && text.contains(&column.name))
+    // The backup's rows do not have them.
+    if table.columns.iter().any(|column| column.generated && text.contains(&column.name)) {
+        return Some("it is made of generated columns");
+    }
+    table.key.is_empty().then_some("the table has no key")
 }
 
 async fn conflict(place: &mut Place, table: &str, what: &str, query: &str) -> Result<Option<TenantConflict>> {

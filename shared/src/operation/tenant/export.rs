@@ -132,7 +132,7 @@ pub(super) async fn export(
             "SELECT {} FROM {} ORDER BY {}",
             columns.join(", "),
             statements.rows(*table),
-            dialect.list("", &it.key)
+            statements.in_order(*table)
         );
         let head = insert(dialect, it);
         let (mut lines, mut statements, mut rows) = (Vec::new(), Vec::new(), 0);

@@ -160,7 +160,7 @@ impl Place {
     }
 
     /// What may be left out on the way: rows of other tenants, where texts decide that. Rows that belong to the tenant in
-    /// the database by now are taken along, so that a row which has moved between tenants is seen.
+    /// the database by now are taken along by their keys, so that a row which has moved between tenants is seen.
     async fn filter(
         &mut self,
         statements: &Statements<'_>,
@@ -175,6 +175,9 @@ impl Place {
         let keys: Vec<&Column> = table.key.iter().filter_map(|name| table.column(name)).collect();
         let (Some(tenant), Some(places)) = (at(&column.name), places) else { return Ok(None) };
         let Some(value) = written(column, statements.value) else { return Ok(None) };
+        if keys.is_empty() {
+            return Ok(Some(Filter { tenant: (tenant, value), keys: Default::default() }));
+        }
         if !keys.iter().all(|column| column.exact) {
             return Ok(None);
         }
