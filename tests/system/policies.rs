@@ -1,15 +1,19 @@
-//! What the roles of the template may do, the backup task's among them, evaluated as IAM would: for each role the calls that must be allowed and those
-//! that must be denied, in a small stack (everything at its default) and in one with every option on. A statement that is
-//! widened to `*`, in its action, its resource or its condition, is noticed; that is a test here too.
+//! What the roles of the templates may do, the backup task's three among them, evaluated as IAM would: for each role the
+//! calls that must be allowed and those that must be denied, in a small stack (everything at its default) and in one with
+//! every option on. Nested stacks get what template.yaml hands them and nothing else. A statement that is widened to `*`, in
+//! its action, its resource or its condition, is noticed; that is a test here too.
 //!
 //! The evaluation knows what the templates use and panics at anything else, so that a new kind of condition is never taken
 //! for a fulfilled one. It is no proof for AWS: identity policies and the bucket's policy only, no boundaries, no SCPs.
 
 #![allow(clippy::unwrap_used, reason = "everything here is test code, its helpers too")]
 
-mod calls;
-mod evaluation;
+pub(crate) mod calls;
+pub(crate) mod evaluation;
+mod task;
 pub(crate) mod template;
+
+use std::rc::Rc;
 
 use calls::{Call, ROLES, call, expectations, of_the_bucket};
 use evaluation::{Verdict, judge};
@@ -49,6 +53,22 @@ fn full() -> Stack {
     )
 }
 
+/// Every role with the stack that holds it.
+fn roles(stack: Stack) -> Vec<(&'static str, Rc<Stack>)> {
+    let (roles, task, stack) = (Rc::new(stack.nested("Roles")), Rc::new(stack.nested("Fargate")), Rc::new(stack));
+    let home = |role| match role {
+        "SchedulerRole" => &stack,
+        "ExecutionRole" | "StartRole" => &task,
+        _ => &roles,
+    };
+    ROLES.map(|role| (role, home(role).clone())).to_vec()
+}
+
+/// Every role with its statements.
+fn statements(stack: Stack) -> Vec<(&'static str, Vec<Value>)> {
+    roles(stack).into_iter().map(|(role, home)| (role, home.statements_of(role))).collect()
+}
+
 fn bucket_policy() -> Vec<Value> {
     let parameters = [("Encryption", json!("SSE-KMS"))];
     list(&Stack::open("infra/vault.yaml", &parameters).properties("BucketPolicy")["PolicyDocument"]["Statement"])
@@ -74,8 +94,8 @@ fn violations(role: &str, statements: &[Value], complete: bool) -> Vec<String> {
 #[test]
 fn each_role_may_do_its_work_and_nothing_else() {
     for (stack, complete) in [(small(), false), (full(), true)] {
-        for role in ROLES {
-            let found = violations(role, &stack.statements_of(role), complete);
+        for (role, statements) in statements(stack) {
+            let found = violations(role, &statements, complete);
             assert!(found.is_empty(), "every option on: {complete}\n{}", found.join("\n"));
         }
     }
@@ -83,10 +103,8 @@ fn each_role_may_do_its_work_and_nothing_else() {
 
 #[test]
 fn a_statement_widened_in_action_resource_or_condition_is_noticed() {
-    let stack = full();
     let mut tried = 0;
-    for role in ROLES {
-        let statements = stack.statements_of(role);
+    for (role, statements) in statements(full()) {
         for (index, statement) in statements.iter().enumerate().filter(|(_, s)| s["Effect"] == "Allow") {
             for part in ["Action", "Resource", "Condition"] {
                 let mut widened = statements.clone();
@@ -110,9 +128,7 @@ fn a_statement_widened_in_action_resource_or_condition_is_noticed() {
 
 #[test]
 fn a_statement_taken_away_is_noticed() {
-    let stack = full();
-    for role in ROLES {
-        let statements = stack.statements_of(role);
+    for (role, statements) in statements(full()) {
         for index in 0..statements.len() {
             let mut fewer = statements.clone();
             let gone = fewer.remove(index);
@@ -123,42 +139,52 @@ fn a_statement_taken_away_is_noticed() {
 
 #[test]
 fn only_lambda_the_schedules_and_the_task_may_take_the_roles() {
-    let stack = full();
-    for role in ROLES {
-        let trust = list(&stack.properties(role)["AssumeRolePolicyDocument"]["Statement"]);
+    for (role, home) in roles(full()) {
+        let trust = list(&home.properties(role)["AssumeRolePolicyDocument"]["Statement"]);
         let service = match role {
-            "SchedulerRole" => "scheduler.amazonaws.com",
-            "TaskRole" => "ecs-tasks.amazonaws.com",
+            "SchedulerRole" | "StartRole" => "scheduler.amazonaws.com",
+            "TaskRole" | "ExecutionRole" => "ecs-tasks.amazonaws.com",
             _ => "lambda.amazonaws.com",
         };
         assert_eq!(trust.len(), 1, "{role}");
         assert_eq!(trust[0]["Principal"], json!({ "Service": service }), "{role}");
         assert_eq!(trust[0]["Action"], "sts:AssumeRole", "{role}");
+        let condition = match service {
+            "lambda.amazonaws.com" => Value::Null,
+            "ecs-tasks.amazonaws.com" => json!({"StringEquals": {"aws:SourceAccount": calls::ACCOUNT}}),
+            // Only the schedules of this stack.
+            _ => {
+                json!({"StringEquals": {"aws:SourceAccount": calls::ACCOUNT, "aws:SourceArn": "arn:here:ScheduleGroup"}})
+            }
+        };
+        assert_eq!(trust[0]["Condition"], condition, "{role}");
     }
-    let schedules = &stack.properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"];
-    assert_eq!(schedules["StringEquals"]["aws:SourceAccount"], calls::ACCOUNT);
-    assert!(schedules["StringEquals"]["aws:SourceArn"].is_string(), "only the schedules of this stack");
 }
 
 #[test]
-fn the_schedule_of_the_task_may_start_it_with_its_two_roles_and_nothing_else() {
-    let given = [("TaskRoleArn", json!("arn:task-role")), ("NotStartedQueueArn", json!("arn:not-started"))];
-    let statements = Stack::open("infra/fargate.yaml", &given).statements_of("StartRole");
-    let start = |task: &str, cluster: &str| call("ecs:RunTask", task).with("ecs:cluster", cluster);
-    let hand_over = |role: &str, service: &str| call("iam:PassRole", role).with("iam:PassedToService", service);
-    for (call, expected) in [
-        (start("arn:here:Task", "arn:here:Cluster"), Verdict::Allowed),
-        (start("arn:other", "arn:here:Cluster"), Verdict::Neither),
-        (start("arn:here:Task", "arn:other"), Verdict::Neither),
-        (hand_over("arn:task-role", "ecs-tasks.amazonaws.com"), Verdict::Allowed),
-        (hand_over("arn:here:ExecutionRole", "ecs-tasks.amazonaws.com"), Verdict::Allowed),
-        (hand_over("arn:task-role", "lambda.amazonaws.com"), Verdict::Neither),
-        (hand_over("arn:admin", "ecs-tasks.amazonaws.com"), Verdict::Neither),
-        (call("sqs:SendMessage", "arn:not-started"), Verdict::Allowed),
-        (call("sqs:SendMessage", "arn:other"), Verdict::Neither),
-        (call("ecs:StopTask", "arn:here:Task"), Verdict::Neither),
-    ] {
-        assert_eq!(judge(&statements, &call), expected, "{call}");
+fn each_function_and_the_task_have_their_own_role() {
+    let stack = full();
+    let roles = stack.nested("Roles");
+    let handed_out = |role: &str| json!(format!("arn:here:Roles.Outputs.{role}"));
+    for work in ["Backup", "Cleanup", "Monitor"] {
+        let role = format!("{work}Role");
+        assert_eq!(stack.properties(&format!("{work}Function"))["Role"], handed_out(&role));
+        assert_eq!(roles.output(&role), json!(format!("arn:here:{role}")));
+    }
+    assert_eq!(stack.nested("Fargate").properties("Task")["TaskRoleArn"], handed_out("TaskRole"));
+    assert_eq!(roles.output("TaskRole"), "arn:here:TaskRole");
+    // Whoever is none of these and asks for the password sets off an alarm.
+    assert_eq!(roles.output("All"), "arn:here:BackupRole,arn:here:CleanupRole,arn:here:MonitorRole,arn:here:TaskRole");
+    assert_eq!(stack.properties("AlarmsOfAll")["Parameters"]["RoleArns"], handed_out("All"));
+}
+
+#[test]
+fn an_image_named_by_its_digest_is_the_one_that_may_be_pulled() {
+    let digest = format!("{}@sha256:{}", calls::IMAGE.replace(":1", ""), "0".repeat(64));
+    let stack = Stack::open("infra/fargate.yaml", &[("ImageUri", json!(digest))]);
+    let (allowed, _) = expectations("ExecutionRole", true);
+    for call in &allowed {
+        assert_eq!(judge(&stack.statements_of("ExecutionRole"), call), Verdict::Allowed, "{call}");
     }
 }
 

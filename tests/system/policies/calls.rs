@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) const ROLES: [&str; 5] = ["BackupRole", "CleanupRole", "MonitorRole", "SchedulerRole", "TaskRole"];
+/// The roles of template.yaml, infra/roles.yaml and infra/fargate.yaml.
+pub(super) const ROLES: [&str; 7] =
+    ["BackupRole", "CleanupRole", "MonitorRole", "SchedulerRole", "TaskRole", "ExecutionRole", "StartRole"];
 pub(super) const ACCOUNT: &str = "111111111111";
 pub(super) const DATABASE: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:database";
 pub(super) const SLACK: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:slack";
@@ -17,24 +19,24 @@ pub(super) const IMAGE: &str = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/
 /// A login of a database by IAM.
 pub(super) const LOGIN: &str = "arn:aws:rds-db:eu-central-1:111111111111:dbuser:cluster-clinic/backup";
 
-const VAULT: &str = "arn:here:Vault.Outputs.BucketArn";
-const ARCHIVE: &str = "arn:here:Vault.Outputs.BucketArn/clinic/2024-01-15-02-00-00.zip";
+pub(super) const VAULT: &str = "arn:here:Vault.Outputs.BucketArn";
+pub(super) const ARCHIVE: &str = "arn:here:Vault.Outputs.BucketArn/clinic/2024-01-15-02-00-00.zip";
 /// A record of the audit trail.
 const RECORD: &str = "arn:here:Vault.Outputs.BucketArn/clinic/audit/00000042.json";
 const KEY: &str = "arn:here:Vault.Outputs.KeyArn";
-const PASSWORD: &str = "arn:here:ArchivePassword";
+pub(super) const PASSWORD: &str = "arn:here:ArchivePassword";
 const IDENTITY: &str = "arn:aws:ses:eu-central-1:111111111111:identity/example.com";
 
 /// One call of AWS's API.
 #[derive(Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub(super) action: &'static str,
     pub(super) resource: String,
     context: BTreeMap<String, String>,
 }
 
 impl Call {
-    pub(super) fn with(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.context.insert(key.to_owned(), value.to_owned());
         self
     }
@@ -50,7 +52,7 @@ impl fmt::Display for Call {
     }
 }
 
-pub(super) fn call(action: &'static str, resource: &str) -> Call {
+pub(crate) fn call(action: &'static str, resource: &str) -> Call {
     Call { action, resource: resource.to_owned(), context: BTreeMap::new() }
 }
 
@@ -82,6 +84,15 @@ fn mail(from: &str) -> Call {
 pub(super) fn expectations(role: &str, complete: bool) -> (Vec<Call>, Vec<Call>) {
     let mut allowed = Vec::new();
     let mut denied = of_nobody();
+    let of_the_task = match role {
+        "ExecutionRole" => Some(super::task::of_execution()),
+        "StartRole" => Some(super::task::of_start()),
+        _ => None,
+    };
+    if let Some((own, of_others)) = of_the_task {
+        denied.extend(of_others);
+        return (own, denied);
+    }
     if role == "SchedulerRole" {
         for function in ["BackupFunction", "CleanupFunction", "MonitorFunction"] {
             allowed.push(call("lambda:InvokeFunction", &format!("arn:here:{function}")));

@@ -7,14 +7,14 @@ use super::calls::Call;
 use super::template::list;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Allowed,
     Denied,
     /// Nothing speaks of it: refused as well, unless another policy allows it.
     Neither,
 }
 
-pub(super) fn judge(statements: &[Value], call: &Call) -> Verdict {
+pub(crate) fn judge(statements: &[Value], call: &Call) -> Verdict {
     let speaks = |effect: &str| statements.iter().any(|s| s["Effect"] == effect && applies(s, call));
     if speaks("Deny") {
         Verdict::Denied

@@ -19,19 +19,38 @@ impl Stack {
         let template = parse(path);
         let mut parameters = BTreeMap::new();
         for (name, parameter) in template["Parameters"].as_object().unwrap() {
-            let value = given.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
-            let default = match (&parameter["Type"], &parameter["Default"]) {
-                (kind, Value::String(text)) if kind == "CommaDelimitedList" => {
+            let value = given.iter().find(|(given, _)| given == name).map_or(&parameter["Default"], |(_, value)| value);
+            let value = match value {
+                Value::String(text) if parameter["Type"] == "CommaDelimitedList" => {
                     json!(text.split(',').collect::<Vec<_>>())
                 }
-                (_, default) => default.clone(),
+                value => value.clone(),
             };
-            parameters.insert(name.clone(), value.unwrap_or(default));
+            parameters.insert(name.clone(), value);
         }
         for (name, _) in given {
             assert!(parameters.contains_key(*name), "{path} has no parameter {name}");
         }
         Self { template, parameters }
+    }
+
+    /// The stack within this one, with the parameters that this one hands it and with no others.
+    pub(crate) fn nested(&self, resource: &str) -> Self {
+        let properties = self.properties(resource);
+        let path = properties["TemplateURL"].as_str().unwrap_or_else(|| panic!("{resource} is no nested stack"));
+        let given = properties["Parameters"].as_object().into_iter().flatten();
+        let given: Vec<(&str, Value)> = given.map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let stack = Self::open(path, &given);
+        let missing: Vec<_> = stack.parameters.iter().filter(|(_, value)| value.is_null()).collect();
+        assert!(missing.is_empty(), "{path} is not given {missing:?}");
+        stack
+    }
+
+    /// What the stack hands out under this name, resolved.
+    pub(crate) fn output(&self, name: &str) -> Value {
+        let output = &self.template["Outputs"][name]["Value"];
+        assert!(!output.is_null(), "there is no output {name}");
+        self.resolve(output).expect("an output is not AWS::NoValue")
     }
 
     /// The properties of a resource, resolved.
@@ -76,8 +95,16 @@ impl Stack {
                 match function.as_str() {
                     "Ref" => self.reference(argument.as_str().unwrap()),
                     "Fn::GetAtt" => Some(json!(attribute(argument))),
-                    "Fn::Sub" => Some(json!(self.substitute(argument.as_str().unwrap()))),
-                    "Fn::Join" => Some(json!(self.text(value))),
+                    "Fn::Sub" => Some(json!(self.substitute(argument))),
+                    "Fn::Join" => Some(json!(self.items(&argument[1]).join(argument[0].as_str().unwrap()))),
+                    "Fn::Split" => {
+                        let text = self.text(&argument[1]);
+                        Some(json!(text.split(argument[0].as_str().unwrap()).collect::<Vec<_>>()))
+                    }
+                    "Fn::Select" => {
+                        let index = usize::try_from(argument[0].as_u64().unwrap()).unwrap();
+                        Some(json!(self.items(&argument[1])[index]))
+                    }
                     "Fn::If" => {
                         let holds = self.holds(argument[0].as_str().unwrap());
                         self.resolve(&argument[if holds { 1 } else { 2 }])
@@ -105,12 +132,16 @@ impl Stack {
         }
     }
 
-    fn substitute(&self, text: &str) -> String {
-        let mut parts = text.split("${");
+    /// A text, or a text and what some of its variables stand for.
+    fn substitute(&self, argument: &Value) -> String {
+        let text = if argument.is_array() { &argument[0] } else { argument };
+        let mut parts = text.as_str().unwrap().split("${");
         let mut done = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let (name, rest) = part.split_once('}').expect("a variable of Sub is closed");
+            let own = argument.get(1).and_then(|variables| variables.get(name));
             match name.split_once('.') {
+                _ if own.is_some() => done.push_str(&self.text(own.unwrap())),
                 Some((resource, attribute_)) => done.push_str(&attribute(&json!([resource, attribute_]))),
                 None => done.push_str(self.reference(name).unwrap().as_str().unwrap()),
             }
@@ -138,21 +169,16 @@ impl Stack {
 
     /// One side of an equation.
     fn text(&self, value: &Value) -> String {
-        if let Some(join) = value.get("Fn::Join") {
-            let items = self.resolve(&join[1]).unwrap();
-            let items: Vec<&str> = items.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
-            return items.join(join[0].as_str().unwrap());
-        }
-        if let Some(select) = value.get("Fn::Select") {
-            let items = self.resolve(&select[1]).unwrap();
-            // The default of a list is one empty text.
-            let first = items.as_array().and_then(|items| items.first()).and_then(Value::as_str);
-            return first.unwrap_or_default().to_owned();
-        }
         match self.resolve(value).unwrap() {
             Value::String(text) => text,
             other => other.to_string(),
         }
+    }
+
+    /// The texts of a list.
+    fn items(&self, list: &Value) -> Vec<String> {
+        let items = self.resolve(list).unwrap();
+        items.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -166,7 +192,7 @@ fn attribute(argument: &Value) -> String {
 }
 
 /// One or several, as IAM has it; nothing is none.
-pub(super) fn list(value: &Value) -> Vec<Value> {
+pub(crate) fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(items) => items.clone(),
