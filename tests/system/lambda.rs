@@ -106,21 +106,6 @@ fn mariadb(arguments: &[&str]) -> String {
     program::stdout(command.args(arguments))
 }
 
-/// Puts a secret into Secrets Manager and returns its ARN.
-async fn secret(name: &str, value: &str) -> String {
-    let answer = reqwest::Client::new()
-        .post(aws::endpoint())
-        .header("x-amz-target", "secretsmanager.CreateSecret")
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("authorization", aws::AUTHORIZATION)
-        .body(json!({"Name": name, "SecretString": value}).to_string())
-        .send()
-        .await
-        .unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    answer["ARN"].as_str().unwrap_or_else(|| panic!("no secret: {answer}")).to_owned()
-}
-
 /// A moment that lies `before` now, in whole seconds.
 fn ago(before: SignedDuration) -> Timestamp {
     #[allow(clippy::disallowed_methods, reason = "the functions under test live by the wall clock")]
@@ -186,8 +171,8 @@ async fn a_whole_night_goes_through_the_three_functions() {
         "engine": "mariadb", "host": "127.0.0.1", "port": given("TEST_MARIADB_PORT"), "username": "nightvault",
         "password": MARIADB_PASSWORD, "dbname": name,
     });
-    night.set("DATABASE_SECRET", secret(&format!("{name}-mariadb"), &described.to_string()).await);
-    night.set("BACKUP_ARCHIVE_PASSWORD_SECRET", secret(&format!("{name}-password"), PASSWORD).await);
+    night.set("DATABASE_SECRET", aws::secret(&format!("{name}-mariadb"), &described.to_string()).await);
+    night.set("BACKUP_ARCHIVE_PASSWORD_SECRET", aws::secret(&format!("{name}-password"), PASSWORD).await);
     night.set("BACKUP_ARCHIVE_PASSWORD", "");
     let sqlite = night.folder.path().join("notes.sqlite");
     rusqlite::Connection::open(&sqlite)
@@ -258,7 +243,7 @@ async fn a_whole_night_goes_through_the_three_functions() {
     let report = monitor.invoke("{}", FIFTEEN_MINUTES).await.report();
     assert_eq!((&report["healthy"], &report["disks"][0]["backups"]), (&json!(true), &json!(1)), "{report}");
     let told = hook.payloads().len();
-    night.set("BACKUP_ARCHIVE_PASSWORD_SECRET", secret(&format!("{name}-other"), &PASSWORD.to_uppercase()).await);
+    night.set("BACKUP_ARCHIVE_PASSWORD_SECRET", aws::secret(&format!("{name}-other"), &PASSWORD.to_uppercase()).await);
     let message = night.start("monitor").await.invoke("{}", FIFTEEN_MINUTES).await.failed_with("Unhealthy");
     assert!(message.contains("s3"), "{message}");
     assert_eq!(hook.payloads().len(), told + 1);

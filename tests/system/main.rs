@@ -28,6 +28,7 @@ mod secrets;
 mod sqlite;
 mod stores;
 mod support;
+mod task;
 mod tenants;
 mod tls;
 mod verify;

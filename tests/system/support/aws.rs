@@ -33,6 +33,21 @@ pub(crate) async fn verify_identity(identity: &str) {
     assert!(answer.status().is_success(), "{identity} cannot be verified: {}", answer.text().await.unwrap());
 }
 
+/// Puts a secret into Secrets Manager and returns its ARN.
+pub(crate) async fn secret(name: &str, value: &str) -> String {
+    let answer = reqwest::Client::new()
+        .post(endpoint())
+        .header("x-amz-target", "secretsmanager.CreateSecret")
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("authorization", AUTHORIZATION)
+        .body(json!({"Name": name, "SecretString": value}).to_string())
+        .send()
+        .await
+        .unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    answer["ARN"].as_str().unwrap_or_else(|| panic!("no secret: {answer}")).to_owned()
+}
+
 /// The mails that SES took for `recipient`, oldest first: `Source`, `To`, `Subject`, `BodyText`, `BodyHtml`.
 pub(crate) async fn mails_to(recipient: &str) -> Vec<Value> {
     let answer = reqwest::get(format!("{}/_ministack/ses/messages", endpoint())).await.unwrap();
