@@ -50,6 +50,7 @@
 //! | `BACKUP_MAX_AGE_DAYS` | 1 to 3650: the newest backup may be this old | 1 |
 //! | `BACKUP_MAX_STORAGE_MB` | MiB of all backups together, or `none` | 10240 |
 //! | `BACKUP_MAX_DRILL_AGE_DAYS` | 1 to 3650: the last proven restore may be this old | told, never unhealthy |
+//! | `BACKUP_EMPTY_DATABASES` | comma list of databases that may be without a single row; of any other `monitor` warns | none |
 //! | `BACKUP_MONITOR_SAMPLE` | `0.01%` to `100%`: how much of a backup `monitor` reads every day; `0`: nothing | `5%` |
 //! | `BACKUP_NOTIFICATION_EMAIL` | comma list of addresses | none |
 //! | `BACKUP_MAIL_FROM`, `MAIL_FROM_ADDRESS` | the sender, verified in SES; the first goes first | needed by `mail` |
@@ -158,11 +159,23 @@ fn read(raw: &mut Raw<'_>) -> Config {
             max_age_days: raw.number_u32("BACKUP_MAX_AGE_DAYS", 1..=3650).unwrap_or(1),
             max_storage_mb: raw.number_or_none("BACKUP_MAX_STORAGE_MB", 10_240),
             max_drill_age_days: raw.number_u32("BACKUP_MAX_DRILL_AGE_DAYS", 1..=3650),
+            empty_databases: read_empty_databases(raw),
         },
         monitor_sample: read_sample(raw),
         notifications: notifications::read(raw),
         aws: AwsConfig { region: raw.text("AWS_REGION").or_else(|| raw.text("AWS_DEFAULT_REGION")) },
     }
+}
+
+/// Names as they stand in a backup. Whether there is such a database is for monitor to tell: it may know none itself.
+fn read_empty_databases(raw: &mut Raw<'_>) -> Vec<String> {
+    const EMPTY: &str = "BACKUP_EMPTY_DATABASES";
+    let names = raw.list(EMPTY);
+    if names.iter().any(|name| name.contains('/')) {
+        // An address may hold a password: it is not quoted.
+        raw.problem(EMPTY, "has an address or a path where the name of a database is meant");
+    }
+    names
 }
 
 /// How much of a backup monitor reads; `0` is nothing.

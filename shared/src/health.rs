@@ -6,12 +6,14 @@
 //!
 //! The newest backup is the newest that is not dated in the future: a wrong clock must not make a disk look fresh.
 
+mod complete;
 mod drill;
 #[cfg(test)]
 mod tests;
 mod trail;
 mod verified;
 
+pub use complete::EmptyDatabase;
 pub use trail::TrailFacts;
 
 use std::fmt;
@@ -67,8 +69,8 @@ pub struct TailFacts {
     pub encrypted: bool,
     /// Databases and file sets in it, with their rows; `None` for what has no rows.
     pub sources: Vec<(String, Option<u64>)>,
-    /// Databases without a single row, by name (a SQLite file counts by its bytes).
-    pub empty_databases: Vec<String>,
+    /// Databases without a single row.
+    pub empty_databases: Vec<EmptyDatabase>,
     /// Files that could not be read or changed while they were read.
     pub file_problems: u64,
 }
@@ -76,10 +78,6 @@ pub struct TailFacts {
 impl From<&Tail> for TailFacts {
     fn from(tail: &Tail) -> Self {
         let manifest = &tail.manifest;
-        let empty = manifest.databases.iter().filter(|database| {
-            let size = if database.engine == "SQLite" { database.raw_bytes } else { database.rows };
-            size == 0
-        });
         Self {
             key: manifest.key.clone(),
             date: manifest.date,
@@ -90,7 +88,7 @@ impl From<&Tail> for TailFacts {
                 .map(|database| (database.name.clone(), Some(database.rows)))
                 .chain(manifest.files.iter().map(|files| (files.name.clone(), None)))
                 .collect(),
-            empty_databases: empty.map(|database| database.name.clone()).collect(),
+            empty_databases: manifest.databases.iter().filter_map(EmptyDatabase::of).collect(),
             file_problems: manifest.files.iter().map(|files| files.problems.len() as u64).sum(),
         }
     }
@@ -156,7 +154,7 @@ pub fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> Vec<Fi
         ("max_age", Status::Unhealthy, max_age),
         ("max_storage", Status::Unhealthy, max_storage),
         ("readable", Status::Unhealthy, readable),
-        ("complete", Status::Unhealthy, complete),
+        ("complete", Status::Unhealthy, complete::check),
         ("verified", Status::Unhealthy, verified::check),
         ("drill", Status::Unhealthy, drill::check),
         ("size", Status::Warning, size),
@@ -292,9 +290,6 @@ fn readable_tail(newest: &Candidate, tail: &TailFacts) -> (Status, String) {
             tail.date, newest.date
         ));
     }
-    if !tail.empty_databases.is_empty() {
-        warnings.push(format!("without a single row: {}", tail.empty_databases.join(", ")));
-    }
     if tail.file_problems > 0 {
         warnings.push(format!("{} files are missing or not as they were", tail.file_problems));
     }
@@ -306,40 +301,6 @@ fn readable_tail(newest: &Candidate, tail: &TailFacts) -> (Status, String) {
     }
 }
 
-/// What the previous backup held must be in the newest, and not shrunken without a word.
-fn complete(facts: &DiskFacts, _: &HealthLimits, _: Timestamp) -> (Status, String) {
-    let Some(Ok(newest)) = &facts.newest_tail else {
-        // That is `readable`'s to tell.
-        return (Status::Ok, "not compared: the newest backup was not read".into());
-    };
-    let previous = match &facts.previous_tail {
-        None => return (Status::Ok, "there is no backup before it to compare with".into()),
-        Some(Ok(previous)) => previous,
-        Some(Err((_, error))) => {
-            return (Status::Warning, format!("not compared: the backup before it could not be read: {error}"));
-        }
-    };
-    let rows_now = |name: &String| newest.sources.iter().find(|(now, _)| now == name).map(|(_, rows)| *rows);
-    let missing: Vec<&str> =
-        previous.sources.iter().filter(|(name, _)| rows_now(name).is_none()).map(|(name, _)| name.as_str()).collect();
-    if !missing.is_empty() {
-        let (key, before) = (&newest.key, &previous.key);
-        return (Status::Unhealthy, format!("{key} lacks what {before} holds: {}", missing.join(", ")));
-    }
-    let shrunken: Vec<String> = previous
-        .sources
-        .iter()
-        .filter_map(|(name, before)| Some((name, (*before)?, rows_now(name).flatten()?)))
-        .filter(|(_, before, now)| now.saturating_mul(2) < *before)
-        .map(|(name, before, now)| format!("{name} has {now} rows, {before} before"))
-        .collect();
-    if !shrunken.is_empty() {
-        return (Status::Warning, format!("less than half of the rows are left: {}", shrunken.join("; ")));
-    }
-    (Status::Ok, format!("it holds everything that {} holds", previous.key))
-}
-
-/// No backup that is kept may be known to be damaged.
 /// The newest backup's size and what is usual.
 struct Sizes {
     newest: u64,

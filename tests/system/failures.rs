@@ -230,3 +230,31 @@ async fn an_emptied_database_is_a_good_backup_and_told_to_those_who_hear_of_bad_
     assert_eq!(hook.payloads().len(), 1);
     assert!(hook.payloads()[0].to_string().contains("registry has 0 rows, 300 before"), "{:?}", hook.payloads());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_empty_from_the_first_night_is_told_by_name_until_it_is_said_that_it_may_be() {
+    let hook = Hook::start([]).await;
+    let mut nightvault = Nightvault::local("clinic");
+    let void = postgres::Scratch::new();
+    let url = format!("{},{}", sqlite(nightvault.folder(), 1), postgres_url(&void));
+    let path = nightvault.folder().join("registry.sqlite");
+    program::stdout(Command::new("sqlite3").arg(path).arg("DELETE FROM patient; VACUUM"));
+    nightvault.set("DATABASE_URL", &url).set("SLACK_WEBHOOK_URL", &hook.url);
+    assert_eq!(nightvault.ok(&["run"])["status"], "stored");
+
+    let complete = |nightvault: &Nightvault| {
+        let report = nightvault.ok(&["monitor"]);
+        let findings = report["disks"][0]["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["check"] == "complete").unwrap();
+        (finding["status"].as_str().unwrap().to_owned(), finding["message"].as_str().unwrap().to_owned())
+    };
+    let (status, told) = complete(&nightvault);
+    let names = ["registry (1 table)".to_owned(), format!("{} (it has no table either)", void.name)];
+    assert!(status == "warning" && names.iter().all(|name| told.contains(name.as_str())), "{told}");
+    assert_eq!(hook.payloads().len(), 1);
+    assert!(hook.payloads()[0].to_string().contains("registry (1 table)"), "{:?}", hook.payloads());
+
+    nightvault.set("BACKUP_EMPTY_DATABASES", &format!("registry, {}", void.name));
+    assert_eq!(complete(&nightvault).0, "ok");
+    assert_eq!(hook.payloads().len(), 1, "what was accepted is no news");
+}

@@ -61,6 +61,7 @@ pub fn describe(config: &Config) -> Value {
             "max_age_days": config.health.max_age_days,
             "max_storage_mb": config.health.max_storage_mb,
             "max_drill_age_days": config.health.max_drill_age_days,
+            "empty_databases": config.health.empty_databases,
         },
         "monitor_sample": config.monitor_sample.map(|share| share.to_string()),
         "notifications": {

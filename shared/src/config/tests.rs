@@ -40,7 +40,13 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(config.upload, UploadLimits { parts_in_flight: 4, first_part_bytes: 8 << 20 });
     assert_eq!(config.dump_limits, DumpLimits::default());
     assert_eq!(config.retention, Policy::default());
-    assert_eq!(config.health, HealthLimits { max_age_days: 1, max_storage_mb: Some(10_240), max_drill_age_days: None });
+    let limits = HealthLimits {
+        max_age_days: 1,
+        max_storage_mb: Some(10_240),
+        max_drill_age_days: None,
+        empty_databases: Vec::new(),
+    };
+    assert_eq!(config.health, limits);
     assert_eq!(config.monitor_sample.map(|share| share.to_string()), Some("5 %".to_owned()));
     assert_eq!(config.timezone, jiff::tz::TimeZone::UTC);
     assert!(config.verify.is_none() && config.archive_password.is_none() && config.databases.is_empty());
@@ -109,6 +115,7 @@ fn wrong_values_are_named_one_by_one() {
         ("BACKUP_MAX_STORAGE_MB", "0", "not between"),
         ("BACKUP_MAX_DRILL_AGE_DAYS", "0", "not between 1 and 3650"),
         ("BACKUP_MONITOR_SAMPLE", "120%", "is no share"),
+        ("BACKUP_EMPTY_DATABASES", "postgres://u:canary@host/clinic", "where the name of a database is meant"),
         ("BACKUP_DELETE_OLDEST_OVER_MB", "0", "not between"),
         ("BACKUP_COMPRESSION_LEVEL", "10", "not between 1 and 9"),
         ("BACKUP_FILES_EXCLUDE", "a[", "glob"),

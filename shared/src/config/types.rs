@@ -257,7 +257,7 @@ pub enum VerifyMode {
 }
 
 /// The limits of health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthLimits {
     /// `BACKUP_MAX_AGE_DAYS`: the newest backup may be this old, in days of 24 hours.
     pub max_age_days: u32,
@@ -265,6 +265,8 @@ pub struct HealthLimits {
     pub max_storage_mb: Option<u64>,
     /// `BACKUP_MAX_DRILL_AGE_DAYS`: the last proven restore may be this old; `None` = it is told, and no finding.
     pub max_drill_age_days: Option<u32>,
+    /// `BACKUP_EMPTY_DATABASES`: databases that may be without a single row.
+    pub empty_databases: Vec<String>,
 }
 
 /// A way to reach people.

@@ -86,6 +86,7 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("BACKUP_MAX_AGE_DAYS", "a number of days from 1 to 3650"),
     ("BACKUP_MAX_STORAGE_MB", "a number of MiB from 1, or none"),
     ("BACKUP_MAX_DRILL_AGE_DAYS", "a number of days from 1 to 3650"),
+    ("BACKUP_EMPTY_DATABASES", "a comma list of names of databases, as they stand in a backup"),
     ("BACKUP_MONITOR_SAMPLE", "a share of a backup such as 5%, or 0 for nothing"),
     ("BACKUP_NOTIFICATION_EMAIL", "a comma list of e-mail addresses"),
     ("BACKUP_MAIL_FROM", "an e-mail address that is verified in Amazon SES"),
