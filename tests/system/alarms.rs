@@ -4,6 +4,8 @@
 //! emulator knows enough. That Lambda and S3 publish these metrics, and CloudTrail these events, is their word.
 
 mod cloudwatch;
+mod figures;
+mod trail;
 
 use std::time::Duration;
 
@@ -210,6 +212,9 @@ async fn whoever_weakens_the_vault_is_told_of_and_nobody_else() {
         ("secretsmanager", "DeleteSecret", json!({"secretId": "arn:password"}), json!({"secretId": "arn:another"})),
         ("s3", "PutBucketVersioning", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
         ("s3", "DeleteBucketPolicy", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
+        // What copies into the second vault, switched off.
+        ("s3", "PutBucketReplication", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
+        ("s3", "DeleteBucketReplication", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
         (
             "lambda",
             "PutFunctionConcurrency20171031",
