@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::night::{sqlite_clinic, use_bucket};
 use crate::stores::proxy::{Act, Op, Proxy, refusal};
-use crate::support::nightvault::{Nightvault, said};
+use crate::support::lambda::Function;
+use crate::support::nightvault::{Nightvault, PASSWORD, said};
 use crate::support::s3;
 use crate::support::{given, program};
 
@@ -107,6 +108,50 @@ fn each_operation_leaves_exactly_one_record_and_a_look_leaves_none() {
     nightvault.ok(&["audit", "verify"]);
     let said = nightvault.fails(3, &["audit", "verify", "--head", &head]);
     assert!(said.stderr.contains("the trail ends with record 6, and record 7 was kept elsewhere"), "{said:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_leaves_a_record_and_a_wrong_configuration_cannot() {
+    let nightvault = installation();
+    let mut variables = vec![
+        ("BACKUP_NAME", "clinic".to_owned()),
+        ("BACKUP_DISK", "local".to_owned()),
+        ("BACKUP_LOCAL_PATH", nightvault.vault().display().to_string()),
+        ("BACKUP_ARCHIVE_PASSWORD", PASSWORD.to_owned()),
+    ];
+    nightvault.ok(&["run"]);
+    let (mistyped, limit) = (r#"{"dryrun": true}"#, Duration::from_secs(900));
+    let works = ["backup", "cleanup", "monitor"];
+    for work in works {
+        let mut function = Function::start(work, &variables).await;
+        let message = function.invoke(mistyped, limit).await.failed_with("ConfigurationError");
+        assert!(message.contains("`dryrun`") && !message.contains("not recorded"), "{message}");
+    }
+    assert_eq!(told(&nightvault)[1..], works.map(|work| format!("{work} failure")));
+    for (record, work) in records(&nightvault)[1..].iter().zip(works) {
+        assert_eq!((&record["report"], &record["successes"]), (&Value::Null, &json!({"backup": 1})), "{record}");
+        assert_eq!(record["error"]["class"], "ConfigurationError");
+        assert!(record["error"]["message"].as_str().unwrap().contains("`dryrun`"), "{record}");
+        assert_eq!(record["trigger"]["by"], "lambda-invoke");
+        assert_eq!(record["trigger"]["request_id"], format!("{work}-request-1"));
+    }
+
+    // What says where the trail is, is wrong itself.
+    variables.push(("BACKUP_KEEP_ALL_DAYS", "a week".to_owned()));
+    let mut function = Function::start("backup", &variables).await;
+    function.invoke("{}", limit).await.failed_with("ConfigurationError");
+    assert_eq!(told(&nightvault).len(), 1 + works.len());
+    variables.pop();
+
+    // A trail that takes nothing is told with the refusal.
+    fs::remove_dir_all(nightvault.vault()).unwrap();
+    fs::write(nightvault.vault(), "a file").unwrap();
+    let mut function = Function::start("cleanup", &variables).await;
+    let message = function.invoke(mistyped, limit).await.failed_with("ConfigurationError");
+    assert!(
+        message.contains("`dryrun`") && message.contains("not recorded in the audit trail of disk local"),
+        "{message}"
+    );
 }
 
 #[test]

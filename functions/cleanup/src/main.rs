@@ -18,8 +18,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let cleanup = async |event: LambdaEvent<Value>| {
         let ends = event.context.deadline();
         let trigger = Trigger::lambda(&event.context.invoked_function_arn, &event.context.request_id);
-        let times = (now(), ends);
-        invocation::answer(&environment, event.payload, times, trigger, operation::cleanup).await.map_err(diagnostic)
+        let (times, work) = ((now(), ends), ("cleanup", operation::cleanup));
+        invocation::answer(&environment, event.payload, times, trigger, work).await.map_err(diagnostic)
     };
     lambda_runtime::run(service_fn(cleanup)).await
 }

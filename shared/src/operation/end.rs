@@ -3,7 +3,8 @@
 //! A record that cannot be written changes nothing of what was done, and is never passed over: a report that is a success
 //! carries it as a warning, a failure in its hint, and the log as an error. So people are told with the rest, and the
 //! record itself says nothing of the messages that went out after it. A plan (`dry_run`) changes nothing and is no record.
-//! A process that is killed ends nowhere; that its backup has no record is for monitor to tell.
+//! A process that is killed ends nowhere; that its backup has no record is for monitor to tell. An event that is refused
+//! before its operation begins is recorded too ([`refused`]); a configuration that is wrong is not, since it says where.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -132,10 +133,32 @@ async fn record<R: Report>(
     outcome: &Outcome<R>,
 ) -> Vec<(String, Error)> {
     let stores = stores(environment.stores(), disks);
-    let new = match new(environment, context, outcome) {
-        Ok(new) => new,
-        Err(error) => return vec![(stores.iter().map(|it| it.disk()).collect::<Vec<_>>().join(", "), error)],
+    match new(environment, context, outcome) {
+        Ok(new) => append(environment, &stores, new).await,
+        Err(error) => vec![(stores.iter().map(|it| it.disk()).collect::<Vec<_>>().join(", "), error)],
+    }
+}
+
+/// Records that an event was refused before `operation` began, on every disk: which of them were meant, nobody knows.
+/// Returns the error, whose hint says where it was not recorded.
+pub(super) async fn refused(environment: &Environment, context: &Context, operation: &str, mut error: Error) -> Error {
+    let new = NewRecord {
+        at: context.now,
+        operation: operation.to_owned(),
+        error: Some(failure(&error)),
+        trigger: context.trigger.clone(),
+        configuration: audit::configuration(environment.config()),
+        report: Value::Null,
     };
+    for (disk, unwritten) in append(environment, environment.stores(), new).await {
+        tracing::error!(operation, disk, error = unwritten.chain(), "an operation was not recorded");
+        error = with_hint(error, &disk, &unwritten);
+    }
+    error
+}
+
+/// Appends a record to the trail of each of these. Returns those that did not take it.
+async fn append(environment: &Environment, stores: &[Arc<dyn Store>], new: NewRecord) -> Vec<(String, Error)> {
     let place = Place::new(&environment.config().name);
     let appended = join_all(stores.iter().map(async |store| {
         let appending = tokio::time::timeout(RECORD_TIMEOUT, audit::append(&**store, &place, new.clone()));
@@ -166,29 +189,39 @@ fn new<R: Report>(environment: &Environment, context: &Context, outcome: &Outcom
     Ok(NewRecord {
         at: context.now,
         operation: R::OPERATION.to_owned(),
-        error: error.map(|error| {
-            let mut message = error.chain();
-            invocation::cut(&mut message, MESSAGE_BYTES);
-            audit::Failure { class: error.class().error_type().to_owned(), message }
-        }),
+        error: error.map(failure),
         trigger: context.trigger.clone(),
         configuration: audit::configuration(environment.config()),
         report,
     })
 }
 
-fn not_recorded<R: Report>(outcome: Outcome<R>, disk: &str, error: &Error) -> Outcome<R> {
-    let warning = format!("not recorded in the audit trail of disk {disk}: {}", error.chain());
+/// What a record says of an error.
+fn failure(error: &Error) -> audit::Failure {
+    let mut message = error.chain();
+    invocation::cut(&mut message, MESSAGE_BYTES);
+    audit::Failure { class: error.class().error_type().to_owned(), message }
+}
+
+fn not_recorded<R: Report>(outcome: Outcome<R>, disk: &str, unwritten: &Error) -> Outcome<R> {
     match outcome {
-        Ok(report) => report.not_recorded(disk, warning),
-        Err(Failed { error, report }) => {
-            let hint = match error.hint_text() {
-                Some(hint) => format!("{hint} This failure was {warning}."),
-                None => format!("This failure was {warning}."),
-            };
-            Err(Failed { error: error.hint(hint), report })
-        }
+        Ok(report) => report.not_recorded(disk, warning(disk, unwritten)),
+        Err(Failed { error, report }) => Err(Failed { error: with_hint(error, disk, unwritten), report }),
     }
+}
+
+fn warning(disk: &str, unwritten: &Error) -> String {
+    format!("not recorded in the audit trail of disk {disk}: {}", unwritten.chain())
+}
+
+/// A failure that was not recorded itself, and says so.
+fn with_hint(error: Error, disk: &str, unwritten: &Error) -> Error {
+    let warning = warning(disk, unwritten);
+    let hint = match error.hint_text() {
+        Some(hint) => format!("{hint} This failure was {warning}."),
+        None => format!("This failure was {warning}."),
+    };
+    error.hint(hint)
 }
 
 impl Report for BackupReport {

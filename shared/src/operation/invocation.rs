@@ -1,7 +1,8 @@
 //! What the three functions have in common: Lambda's payload in, one operation, Lambda's answer out.
 //!
 //! - **Event.** `{}` and `null` are the empty event. Anything but an object of the fields of [`Event`] is refused before
-//!   anything is touched: a mistyped `dry_run` must never delete, and the console's sample event must never back up.
+//!   anything is touched: a mistyped `dry_run` must never delete, and the console's sample event must never back up. Only the
+//!   audit trail gets a record of it.
 //! - **Configuration.** Read and checked once per process ([`environment`]). A mistake in it does not keep the function
 //!   from starting: it is the answer to every invocation, with its text and its `ConfigurationError`, where a crash at the
 //!   start would be told as `Runtime.ExitError` and nothing more.
@@ -22,7 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::audit::Trigger;
 use crate::environment::Environment;
-use crate::operation::{Context, Event, Failed};
+use crate::operation::{Context, Event, Failed, end};
 use crate::{Error, Result, config};
 
 /// Time before Lambda's own end in which abort, alert and answer must fit.
@@ -58,8 +59,8 @@ pub async fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<En
     Environment::open(config::load(variable)?).await
 }
 
-/// One invocation that began at `now`, is stopped by Lambda at `ends` and was set off by `trigger`: runs `operation` for
-/// `payload` and says what to answer.
+/// One invocation that began at `now`, is stopped by Lambda at `ends` and was set off by `trigger`: runs the operation of
+/// this name for `payload` and says what to answer.
 ///
 /// # Errors
 /// What Lambda is to be told, so that the invocation counts as failed.
@@ -68,12 +69,15 @@ pub async fn answer<R: Serialize>(
     payload: Value,
     (now, ends): (SystemTime, SystemTime),
     trigger: Trigger,
-    operation: impl AsyncFnOnce(&Environment, &Event, &Context) -> Result<R, Failed<R>>,
+    (name, operation): (&str, impl AsyncFnOnce(&Environment, &Event, &Context) -> Result<R, Failed<R>>),
 ) -> Result<Value, Failure> {
     let environment = environment.as_ref().map_err(refused)?;
-    let event = event(payload).map_err(|error| refused(&error))?;
-    let trigger = trigger.scheduled(event.scheduled_time);
-    let context = context(now, ends, trigger).map_err(|error| refused(&error))?;
+    let mut context = context(now, ends, trigger).map_err(|error| refused(&error))?;
+    let event = match event(payload) {
+        Ok(event) => event,
+        Err(error) => return Err(refused(&end::refused(environment, &context, name, error).await)),
+    };
+    context.trigger = context.trigger.scheduled(event.scheduled_time);
     // An operation's own type is nested too deep for the compiler to lay out within the runtime's.
     let running: Pin<Box<dyn Future<Output = Result<R, Failed<R>>> + '_>> =
         Box::pin(operation(environment, &event, &context));

@@ -122,9 +122,8 @@ fn a_message_is_cut_between_characters_and_says_so() {
 async fn a_configuration_error_is_the_answer_to_every_invocation() {
     let environment = Err(Error::configuration("BACKUP_DISK is empty"));
     for _ in 0..2 {
-        let answer = answer(&environment, json!({}), (UNIX_EPOCH, UNIX_EPOCH), trigger(), async |_, _, _| {
-            Ok(json!({"never": true}))
-        });
+        let never = async |_: &Environment, _: &Event, _: &Context| Ok(json!({"never": true}));
+        let answer = answer(&environment, json!({}), (UNIX_EPOCH, UNIX_EPOCH), trigger(), ("backup", never));
         assert_eq!(
             answer.await.unwrap_err(),
             Failure { error_type: "ConfigurationError", message: "BACKUP_DISK is empty".to_owned() }
