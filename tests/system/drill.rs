@@ -127,6 +127,8 @@ fn a_sqlite_backup_needs_no_server_and_leaves_no_file() {
     let report = nightvault.ok(&["drill"]);
     assert_proven(&report["databases"][0]);
     assert_eq!(report["not_restored"], json!(["files \"docs\": `verify` reads them"]));
+    let said = nightvault.fails(2, &["drill", "--to", "sqlite:///nowhere/copy.sqlite"]);
+    assert!(said.stderr.contains("Leave --to away"), "{said:?}");
     assert_eq!(names(&temporary), Vec::<String>::new());
     let text = nightvault.run(&["drill"]).stdout;
     assert!(text.contains("PROVEN: restored, compared, dropped") && text.contains("3 rows in 2 tables"), "{text}");

@@ -38,6 +38,10 @@ fn what_every_program_packs_is_shown_verified_and_extracted() {
         assert_eq!(warned.contains("ZipCrypto"), packed.encryption() == "ZipCrypto", "{packed:?}: {warned}");
 
         let shown = nightvault.ok(&["show", "./old.zip"]);
+        for command in ["show", "verify"] {
+            let said = nightvault.fails(2, &[command, "./old.zip", "--disk", "local"]);
+            assert!(said.stderr.contains("Leave --disk away"), "{said:?}");
+        }
         let entries = shown["foreign"].as_array().expect("a directory");
         let dump =
             entries.iter().find(|entry| entry["name"] == "db-dumps/mysql-clinic.sql").expect("the dump is listed");

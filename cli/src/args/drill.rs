@@ -3,9 +3,9 @@
 use std::fmt;
 
 use clap::Args as Group;
-use nightvault_core::Result;
-use nightvault_core::config::{self, DatabaseDefaults};
+use nightvault_core::config::{self, DatabaseConfig, DatabaseDefaults};
 use nightvault_core::operation::{DrillPlace, DrillRequest, Wanted};
+use nightvault_core::{Error, Result};
 
 use super::password_of;
 
@@ -45,7 +45,15 @@ impl Drill {
         let place = match &self.to {
             Some(url) => {
                 let password = password_of(self.to_password_env.as_deref(), lookup)?;
-                DrillPlace::Server(config::parse_database_url("--to", url, defaults, password)?)
+                match config::parse_database_url("--to", url, defaults, password)? {
+                    DatabaseConfig::Sqlite { .. } => {
+                        return Err(Error::configuration("--to is a file, and a drill takes the address of a server")
+                            .hint(
+                                "Leave --to away: a SQLite database is restored into a new folder, which is removed.",
+                            ));
+                    }
+                    server => DrillPlace::Server(server),
+                }
             }
             None if self.own_server => {
                 DrillPlace::Own(std::env::split_paths(&lookup("PATH").unwrap_or_default()).collect())

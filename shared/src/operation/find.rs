@@ -29,7 +29,7 @@ pub(super) async fn find(
 ) -> Result<(Arc<dyn Store>, Backup)> {
     let config = environment.config();
     if let Selector::Path(path) = &wanted.backup {
-        return loose(path, environment).await;
+        return loose(path, &wanted.disks, environment).await;
     }
     let mut absent = None;
     let mut failed: Option<Error> = None;
@@ -54,8 +54,17 @@ pub(super) async fn find(
     Err(failed.or(absent).unwrap_or_else(|| Error::configuration("no disk is configured")))
 }
 
-/// The file at `path`. Its date is that of its name, where that is one, else of the file.
-pub(super) async fn loose(path: &Path, environment: &Environment) -> Result<(Arc<dyn Store>, Backup)> {
+/// The file at `path`, which lies on none of the `disks` that may be asked for. Its date is that of its name, where that is
+/// one, else of the file.
+pub(super) async fn loose(
+    path: &Path,
+    disks: &[String],
+    environment: &Environment,
+) -> Result<(Arc<dyn Store>, Backup)> {
+    if !disks.is_empty() {
+        return Err(Error::configuration(format!("{path:?} is the path of a file, which is on no disk"))
+            .hint("Leave --disk away, or name the backup by its key or its date."));
+    }
     let Config { name, filename_prefix, timezone, .. } = environment.config();
     let (store, object) = LooseStore::open(path).await?;
     let key = BackupKey::parse(name, filename_prefix, &format!("{name}/{}", object.key), timezone)

@@ -57,7 +57,7 @@ async fn run(
     let password = password.as_ref();
     let (stores, loose) = match selector {
         Selector::Path(path) => {
-            let (store, backup) = find::loose(path, environment).await?;
+            let (store, backup) = find::loose(path, disks, environment).await?;
             (vec![store], Some(backup))
         }
         _ => (pick(environment.stores(), disks, |store| store.disk().to_owned(), "disk")?, None),

@@ -187,7 +187,7 @@ pub(super) fn read_entry(
     let mut bytes = Vec::new();
     let options = ZipReadOptions::new().password(Some(password.expose().as_bytes()));
     let read = zip.by_index_with_options(number, options).and_then(|mut entry| {
-        let mut limited = std::io::Read::take(&mut entry, limit + 1);
+        let mut limited = std::io::Read::take(&mut entry, limit.saturating_add(1));
         std::io::Read::read_to_end(&mut limited, &mut bytes)?;
         Ok(())
     });
