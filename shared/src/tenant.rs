@@ -13,6 +13,7 @@ pub(crate) mod dialect;
 pub(crate) mod export;
 pub(crate) mod map;
 mod quoted;
+pub(crate) mod reopened;
 pub(crate) mod schema;
 pub(crate) mod sql;
 pub(crate) mod suggest;

@@ -155,7 +155,7 @@ async fn run(
     if let Some(path) = &request.export {
         let writing = async {
             let folder = export::Folder::open(path)?;
-            place.begin(&schema, &classes, Intent::Look).await?;
+            place.begin(&statements, Intent::Look).await?;
             export::export(&mut place, &statements, &mut report, &folder, context).await
         };
         context.unless_stopped(writing).await?;
@@ -169,7 +169,7 @@ async fn run(
     let intent = if write { Intent::Write } else { Intent::Look };
     let planning = async {
         context.progress.set_current("comparing with the database");
-        place.begin(&schema, &classes, intent).await?;
+        place.begin(&statements, intent).await?;
         conflicts::plan(&mut place, &statements, &mut report).await
     };
     context.unless_stopped(planning).await?;

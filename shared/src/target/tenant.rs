@@ -20,7 +20,6 @@ use crate::config::DatabaseConfig;
 use crate::progress::Progress;
 use crate::report::MovedCounter;
 use crate::source::DumpLimits;
-use crate::tenant::classify::Classes;
 use crate::tenant::dialect::Dialect;
 use crate::tenant::schema::{Name, Schema};
 use crate::tenant::sql::Statements;
@@ -46,7 +45,7 @@ pub(crate) enum Intent {
 pub(crate) enum Place {
     /// PostgreSQL.
     Postgres(postgres::Place),
-    /// MariaDB.
+    /// MySQL or MariaDB.
     Mysql(mysql::Place),
 }
 
@@ -144,10 +143,10 @@ impl Place {
     }
 
     /// Begins the transaction. To write, it keeps others from writing the tenant's tables until its end.
-    pub(crate) async fn begin(&mut self, schema: &Schema, classes: &Classes, intent: Intent) -> Result<()> {
+    pub(crate) async fn begin(&mut self, statements: &Statements<'_>, intent: Intent) -> Result<()> {
         match self {
-            Self::Postgres(place) => place.begin(schema, classes, intent).await,
-            Self::Mysql(place) => place.begin(intent).await,
+            Self::Postgres(place) => place.begin(statements.schema, statements.classes, intent).await,
+            Self::Mysql(place) => place.begin(statements, intent).await,
         }
     }
 

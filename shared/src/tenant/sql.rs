@@ -6,6 +6,7 @@
 //! names its rows by these keys and by nothing else. Tables without a key are in `bag`.
 
 mod bag;
+mod every;
 
 use super::classify::{Class, Classes, Way};
 use super::dialect::Dialect;
@@ -350,10 +351,20 @@ impl Statements<'_> {
         }
         let (rows, live) = (self.rows(place), self.keys(World::Live, place));
         format!(
-            "SELECT (SELECT COUNT(*) FROM {rows}) AS backup, (SELECT COUNT(*) FROM {live}) AS live, \
-             (SELECT COUNT(*) FROM {rows} b WHERE {}) AS both_have",
+            "SELECT ({}) AS backup, ({}) AS live, (SELECT COUNT(*) FROM {rows} b WHERE {}) AS both_have",
+            self.count(&rows),
+            self.count(&live),
             self.has_key(&live, "b", place)
         )
+    }
+
+    /// Counts a whole temporary table. MySQL 9.7 answers `COUNT(*)` without a condition from the snapshot of a transaction that
+    /// is READ ONLY, in which what the transaction itself wrote into the table is not; it adds numbers up as they are.
+    fn count(&self, relation: &str) -> String {
+        match self.dialect {
+            Dialect::Postgres => format!("SELECT COUNT(*) FROM {relation}"),
+            Dialect::Mysql => format!("SELECT COALESCE(SUM(1), 0) FROM {relation}"),
+        }
     }
 
     /// How many rows of the tenant the backup has.
@@ -361,7 +372,7 @@ impl Statements<'_> {
         if !self.keyed(place) {
             return self.held_lines(place);
         }
-        format!("SELECT COUNT(*) AS many FROM {}", self.keys(World::Backup, place))
+        format!("SELECT ({}) AS many", self.count(&self.keys(World::Backup, place)))
     }
 
     /// Deletes what is doomed.

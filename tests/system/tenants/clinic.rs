@@ -5,14 +5,23 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::support::mariadb::Server;
 use crate::support::nightvault::{Nightvault, Said};
-use crate::support::{given, mariadb, postgres};
+use crate::support::{mariadb, postgres};
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Postgres,
     MariaDb,
+    MySql,
+}
+
+impl Engine {
+    /// The server of the engines that are MariaDB's or MySQL's.
+    pub(super) fn server(self) -> Server {
+        if self == Engine::MySql { Server::MySql } else { Server::MariaDb }
+    }
 }
 
 enum Database {
@@ -66,9 +75,10 @@ impl Clinic {
                 scratch.run_file(&file("clinic.postgres.sql"));
                 Database::Postgres(scratch)
             }
-            Engine::MariaDb => {
-                let scratch = mariadb::Scratch::new("tenants");
-                scratch.run(&std::fs::read_to_string(file("clinic.mysql.sql")).unwrap());
+            Engine::MariaDb | Engine::MySql => {
+                let options = "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci";
+                let scratch = mariadb::Scratch::on(engine.server(), "tenants", options);
+                scratch.run(&counted(&std::fs::read_to_string(file("clinic.mysql.sql")).unwrap(), engine));
                 Database::MariaDb(scratch)
             }
         };
@@ -79,11 +89,11 @@ impl Clinic {
         let mut clinic = clinic;
         match engine {
             Engine::Postgres => clinic.nightvault.set("DATABASE_URL", &url),
-            Engine::MariaDb => clinic
+            Engine::MariaDb | Engine::MySql => clinic
                 .nightvault
-                .set("DB_CONNECTION", "mariadb")
+                .set("DB_CONNECTION", engine.server().scheme())
                 .set("DB_HOST", "127.0.0.1")
-                .set("DB_PORT", &given("TEST_MARIADB_PORT"))
+                .set("DB_PORT", &engine.server().port())
                 .set("DB_DATABASE", &name)
                 .set("DB_USERNAME", "nightvault"),
         };
@@ -146,10 +156,7 @@ impl Clinic {
             Database::Postgres(scratch) => {
                 format!("postgres://postgres@127.0.0.1:{}/{}?sslmode=disable", postgres::port(), scratch.name)
             }
-            Database::MariaDb(scratch) => {
-                let port = given("TEST_MARIADB_PORT");
-                format!("mariadb://nightvault@127.0.0.1:{port}/{}?sslmode=prefer", scratch.name())
-            }
+            Database::MariaDb(scratch) => scratch.url("nightvault"),
         }
     }
 
@@ -167,7 +174,17 @@ impl Clinic {
         let path = format!("{}/data/tenants/damage.{engine}.sql", env!("CARGO_MANIFEST_DIR"));
         match &self.database {
             Database::Postgres(scratch) => scratch.run_file(&path),
-            Database::MariaDb(scratch) => drop(scratch.run(&std::fs::read_to_string(path).unwrap())),
+            Database::MariaDb(scratch) => {
+                drop(scratch.run(&counted(&std::fs::read_to_string(path).unwrap(), self.engine())))
+            }
+        }
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        match &self.database {
+            Database::Postgres(_) => Engine::Postgres,
+            Database::MariaDb(scratch) if scratch.server() == Server::MySql => Engine::MySql,
+            Database::MariaDb(_) => Engine::MariaDb,
         }
     }
 
@@ -229,4 +246,22 @@ impl Clinic {
         };
         format!("{table} {}", self.ask(&sql).trim())
     }
+}
+
+/// A script whose numbers MySQL counts itself, since it has none of MariaDB's tables `seq_1_to_20`.
+fn counted(script: &str, engine: Engine) -> String {
+    if engine != Engine::MySql {
+        return script.to_owned();
+    }
+    let mut parts = script.split("seq_");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (range, rest) = part.split_at(part.find(|c: char| !c.is_ascii_digit() && !"_to".contains(c)).unwrap());
+        let (from, to) = range.split_once("_to_").unwrap();
+        text.push_str(&format!(
+            "(WITH RECURSIVE s AS (SELECT {from} AS seq UNION ALL SELECT seq + 1 FROM s WHERE seq < {to}) SELECT seq FROM s) n{}",
+            rest.strip_prefix(" n").unwrap_or(rest)
+        ));
+    }
+    text
 }

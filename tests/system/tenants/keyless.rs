@@ -118,6 +118,12 @@ fn of_each_row_there_are_as_many_as_in_the_backup_in_mariadb() {
 }
 
 #[test]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
+fn of_each_row_there_are_as_many_as_in_the_backup_in_mysql() {
+    as_many_as_in_the_backup(Engine::MySql);
+}
+
+#[test]
 fn a_value_that_others_have_now_stops_it_in_the_server() {
     a_value_that_others_have_now(Engine::Postgres);
     a_value_that_others_have_now(Engine::MariaDb);

@@ -41,7 +41,7 @@ pub(super) fn postgres(action: &str, error: sqlx::Error) -> Error {
     }
 }
 
-/// MariaDB refused `action`.
+/// MySQL or MariaDB refused `action`.
 pub(super) fn mysql(action: &str, error: sqlx::Error) -> Error {
     let (class, hint) = match number(&error) {
         Some(1044 | 1045 | 1142 | 1143 | 1227 | 1370) => {
@@ -50,7 +50,7 @@ pub(super) fn mysql(action: &str, error: sqlx::Error) -> Error {
         Some(1205 | 1213) => {
             (Class::Transient, "Others were at the same rows; run the command again at a quieter time.")
         }
-        Some(1062 | 1048 | 1451 | 1452 | 4025) => {
+        Some(1062 | 1048 | 1451 | 1452 | 3819 | 4025) => {
             (Class::Inconsistent, "A rule of the database stands against rows of the backup.")
         }
         Some(1114 | 1021 | 1153) => (Class::Limit, "Give the server more room for temporary tables and packets."),

@@ -1,12 +1,13 @@
-//! MariaDB: rows by `INSERT` into temporary tables, a serializable transaction without foreign keys.
+//! MySQL and MariaDB: rows by `INSERT` into temporary tables, a serializable transaction without foreign keys.
 //!
 //! `foreign_key_checks = 0` keeps cascades away from everybody's rows and makes circles of keys no matter; what the keys
 //! would have said is asked before the commit. In a serializable transaction every row that a query has read stays as it
 //! is until the end, so that the answer holds. Triggers cannot be held back: tables that have them are refused unless the
-//! map says that they may run. MySQL is refused, since it cannot read a temporary table twice in one query
-//! (<https://dev.mysql.com/doc/refman/8.4/en/temporary-table-problems.html>).
+//! map says that they may run. MySQL opens a temporary table once in a statement, and reads copies where we name it again;
+//! they are made before a transaction in which none can be made.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 
 use futures_util::TryStreamExt;
 use sqlx::AssertSqlSafe;
@@ -19,6 +20,7 @@ use crate::source::mysql::session::{Flavor, Session, value};
 use crate::tenant::classify::Class;
 use crate::tenant::copy::Filter;
 use crate::tenant::dialect::{Dialect, kind};
+use crate::tenant::reopened::{Copy, reopened};
 use crate::tenant::schema::{Column, Schema};
 use crate::tenant::sql::Statements;
 use crate::tenant::values::Section;
@@ -28,27 +30,31 @@ use crate::{Error, Result};
 const STATEMENT_BYTES: usize = 1 << 20;
 /// A tenant with more rows in a table than this is not filtered on the way: its keys would be held in memory.
 const FILTERED_KEYS: usize = 1_000_000;
+/// The first MySQL with everything that is asked of it: windows, keys over expressions, CHECK
+/// (<https://dev.mysql.com/doc/relnotes/mysql/8.0/en/news-8-0-16.html>).
+const OLDEST_MYSQL: (u32, u32, u32) = (8, 0, 16);
 
 /// A connection.
 pub(crate) struct Place {
     pub(super) session: Session,
     pub(super) name: String,
     lock_seconds: u64,
+    /// The copies that there are, on a server that needs such.
+    copies: Option<BTreeSet<Copy>>,
 }
 
 impl Place {
     pub(super) async fn open(database: &ServerDatabase, limits: &DumpLimits) -> Result<Self> {
         let mut session = Session::open(database, limits).await?;
-        if session.flavor != Flavor::MariaDb {
-            return Err(Error::unsupported(
-                "one tenant cannot be restored into MySQL, which cannot read a temporary table twice",
-            )
-            .hint("The runbook has the commands for MySQL: shared/doc/disaster-recovery.md, section 7."));
+        if session.flavor == Flavor::MySql && session.version < OLDEST_MYSQL {
+            return Err(Error::unsupported(format!("one tenant cannot be restored into MySQL {}", session.version_text))
+                .hint("It takes MySQL 8.0.16 or newer. The runbook has the commands for older ones: shared/doc/disaster-recovery.md, section 7."));
         }
         // As the dump's own preamble has it.
         session.run("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', sql_notes = 0").await?;
         let name = format!("database {:?} on {}:{}", database.database, database.host, database.port);
-        Ok(Self { session, name, lock_seconds: limits.lock_timeout.as_secs().clamp(1, 1_073_741_824) })
+        let copies = (session.flavor == Flavor::MySql).then(BTreeSet::new);
+        Ok(Self { session, name, copies, lock_seconds: limits.lock_timeout.as_secs().clamp(1, 1_073_741_824) })
     }
 
     pub(super) async fn schema(&mut self) -> Result<Schema> {
@@ -56,11 +62,41 @@ impl Place {
     }
 
     pub(super) async fn execute(&mut self, action: &str, sql: &str) -> Result<u64> {
+        let sql = self.opened_once(action, sql).await?;
+        self.send(action, &sql).await
+    }
+
+    /// Runs a statement that reads no temporary table.
+    async fn send(&mut self, action: &str, sql: &str) -> Result<u64> {
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.session.connection()).await;
         Ok(done.map_err(|error| failed(action, error))?.rows_affected())
     }
 
+    /// The statement as the server takes it, when the copies that it reads are filled.
+    async fn opened_once<'s>(&mut self, action: &str, sql: &'s str) -> Result<Cow<'s, str>> {
+        if self.copies.is_none() {
+            return Ok(Cow::Borrowed(sql));
+        }
+        let (sql, copies) = reopened(sql);
+        for copy in copies {
+            self.make(&copy).await?;
+            self.send(action, &format!("DELETE FROM {}", copy.copy)).await?;
+            self.send(action, &format!("INSERT INTO {} SELECT * FROM {}", copy.copy, copy.of)).await?;
+        }
+        Ok(Cow::Owned(sql))
+    }
+
+    /// Makes a copy, empty, where there is none yet.
+    async fn make(&mut self, copy: &Copy) -> Result<()> {
+        if self.copies.as_mut().is_some_and(|copies| copies.insert(copy.clone())) {
+            let sql = format!("CREATE TEMPORARY TABLE {} LIKE {}", copy.copy, copy.of);
+            self.send("making a temporary table", &sql).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn rows(&mut self, action: &str, sql: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+        let sql = &self.opened_once(action, sql).await?;
         let rows = self.session.try_all(sql).await.map_err(|error| failed(action, error))?;
         rows.iter().map(|row| (0..columns.len()).map(|index| row.optional(index)).collect()).collect()
     }
@@ -83,7 +119,14 @@ impl Place {
         Ok(())
     }
 
-    pub(super) async fn begin(&mut self, intent: Intent) -> Result<()> {
+    pub(super) async fn begin(&mut self, statements: &Statements<'_>, intent: Intent) -> Result<()> {
+        if self.copies.is_some() {
+            for sql in statements.every()? {
+                for copy in reopened(&sql).1 {
+                    self.make(&copy).await?;
+                }
+            }
+        }
         let (level, mode) = match intent {
             Intent::Look => ("REPEATABLE READ", "WITH CONSISTENT SNAPSHOT, READ ONLY"),
             Intent::Write => ("SERIALIZABLE", "READ WRITE"),
@@ -134,7 +177,7 @@ impl Place {
             while let Some(row) = rows.next(filter.as_ref())? {
                 let row = std::str::from_utf8(row).map_err(|_| Error::corrupt(format!("{action}: not UTF-8")))?;
                 if statement.len() + row.len() > STATEMENT_BYTES && !statement.is_empty() {
-                    self.execute(&action, &statement).await?;
+                    self.send(&action, &statement).await?;
                     statement.clear();
                 }
                 if statement.is_empty() {
@@ -146,7 +189,7 @@ impl Place {
             }
         }
         if !statement.is_empty() {
-            self.execute(&action, &statement).await?;
+            self.send(&action, &statement).await?;
         }
         let rows = rows.finish()?;
         backup.progress.add_rows(rows);

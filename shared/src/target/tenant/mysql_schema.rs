@@ -1,9 +1,9 @@
-//! The tables of a MariaDB database as its catalogue has them.
+//! The tables of a MySQL or MariaDB database as its catalogue has them.
 
 use std::collections::HashMap;
 
 use crate::source::mysql::quoting::identifier;
-use crate::source::mysql::session::Session;
+use crate::source::mysql::session::{Flavor, Session};
 use crate::tenant::schema::{Column, Name, Reference, Schema, Table, Unique};
 use crate::{Error, Result};
 
@@ -60,8 +60,25 @@ pub(super) async fn read(session: &mut Session) -> Result<Schema> {
 }
 
 type Places = HashMap<String, usize>;
-/// Columns of a key, and of how many of their first characters where not of all.
-type Parts = Vec<(String, Option<String>)>;
+
+/// A part of a key.
+enum Part {
+    /// A column.
+    Column(String),
+    /// So many of a column's first characters.
+    Beginning(String, String),
+    /// SQL.
+    Expression(String),
+}
+
+/// MySQL escapes the quotes and backslashes of an expression that it shows.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut chars) = (String::new(), text.chars());
+    while let Some(c) = chars.next() {
+        plain.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+    }
+    plain
+}
 
 async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
     let sql = format!(
@@ -84,30 +101,41 @@ async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mu
 }
 
 async fn unique(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
+    let expression = if session.flavor == Flavor::MySql { "EXPRESSION" } else { "NULL" };
     let sql = format!(
-        "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
+        "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART, {expression} FROM information_schema.STATISTICS \
          WHERE {here} AND NON_UNIQUE = 0 ORDER BY TABLE_NAME, INDEX_NAME <> 'PRIMARY', BINARY INDEX_NAME, SEQ_IN_INDEX"
     );
-    let mut keys: Vec<(usize, String, Parts)> = Vec::new();
+    let mut keys: Vec<(usize, String, Vec<Part>)> = Vec::new();
     for row in session.all(&sql).await? {
         let Some(place) = places.get(&row.text(0)?) else { continue };
-        let (index, column) = (row.text(1)?, (row.text(2)?, row.optional(3)?));
+        let part = match (row.optional(2)?, row.optional(3)?) {
+            (Some(column), Some(length)) => Part::Beginning(column, length),
+            (Some(column), None) => Part::Column(column),
+            (None, _) => Part::Expression(unescaped(&row.text(4)?)),
+        };
+        let index = row.text(1)?;
         match keys.last_mut() {
-            Some((last, name, columns)) if last == place && *name == index => columns.push(column),
-            _ => keys.push((*place, index, vec![column])),
+            Some((last, name, parts)) if last == place && *name == index => parts.push(part),
+            _ => keys.push((*place, index, vec![part])),
         }
     }
-    for (place, name, columns) in keys {
+    for (place, name, parts) in keys {
         let table = &mut schema.tables[place];
-        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-        if table.key.is_empty() && columns.iter().all(|(_, part)| part.is_none()) && table.never_null(&names) {
+        let whole = |part: &Part| match part {
+            Part::Column(column) => Some(column.clone()),
+            _ => None,
+        };
+        let names: Option<Vec<String>> = parts.iter().map(whole).collect();
+        if let Some(names) = names.filter(|names| table.key.is_empty() && table.never_null(names)) {
             table.key = names;
         }
-        let expression = |(name, part): &(String, Option<String>)| match part {
-            Some(length) => format!("LEFT({}, {length})", identifier(name)),
-            None => identifier(name),
+        let expression = |part: Part| match part {
+            Part::Beginning(name, length) => format!("LEFT({}, {length})", identifier(&name)),
+            Part::Column(name) => identifier(&name),
+            Part::Expression(sql) => format!("({sql})"),
         };
-        let expressions = columns.iter().map(expression).collect();
+        let expressions = parts.into_iter().map(expression).collect();
         table.unique.push(Unique { name, expressions, predicate: None, nulls_equal: false });
     }
     Ok(())
