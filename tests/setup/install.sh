@@ -138,15 +138,16 @@ install_mysql() {
 
 # unpack_mysql FOLDER: unpacks the packages into FOLDER/tree and prints what was had.
 unpack_mysql() {
-  local new=$1 mirror wanted package
+  local new=$1 mirror versions wanted package
   rm -rf "$new"
   mkdir -p "$new/lists/partial" "$new/archives/partial" "$new/tree" && : >"$new/status" || return
   # From where the system has its own packages.
   # shellcheck disable=SC2016 # apt's own variable
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep -m 1 '/debian/*$') || {
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | awk '/\/debian\/*$/ && !found++')
+  if [ -z "$mirror" ]; then
     echo "the system's apt has no mirror of Debian" >&2
     return 1
-  }
+  fi
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror unstable main" >"$new/sources"
   {
     # How the system fetches (proxies, checks of dates); nothing else of its settings, which may have hooks.
