@@ -179,6 +179,18 @@ fn servers_of_the_drills_own_prove_two_engines_and_leave_no_process_and_no_folde
     assert_eq!(report["left_behind"], json!([]));
     assert_eq!(names(temporary.path()), Vec::<String>::new());
     assert_eq!(processes(temporary.path()), Vec::<String>::new());
+    assert_eq!(report["result"], "proven");
+
+    // A server of one engine proves a part, and is not called a proof of the backup.
+    nightvault.set("BACKUP_MAX_DRILL_AGE_DAYS", "31");
+    let report = nightvault.ok(&["drill", "--to", &mariadb_server()]);
+    assert_eq!(report["result"], "proven_in_part");
+    assert!(report["not_restored"].to_string().contains("needs a server of its own engine"), "{report}");
+    let report = nightvault.ok(&["monitor"]);
+    assert_eq!(report["disks"][0]["last_drill"]["in_part"], true);
+    let findings = report["disks"][0]["findings"].as_array().unwrap();
+    let drill = findings.iter().find(|finding| finding["check"] == "drill").unwrap();
+    assert_eq!(drill["status"], "warning", "{drill}");
     clinic.psql(&format!("DROP OWNED BY \"{owner}\"; DROP ROLE \"{owner}\""));
 }
 

@@ -8,6 +8,7 @@ pub(crate) fn text(report: &DrillReport) -> String {
     let (key, disk, took) = (clean(&report.key), clean(&report.disk), duration(report.duration_ms));
     let result = match report.result {
         DrillResult::Proven => "PROVEN: restored, compared, dropped",
+        DrillResult::ProvenInPart => "PROVEN IN PART: restored, compared, dropped, but not every database",
         DrillResult::Failed => "FAILED",
     };
     let mut text = format!("{key} on disk {disk}: {result} in {took}\n");

@@ -13,8 +13,10 @@ pub(super) const NOTE: &str = "drill";
 /// The result of a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drilled {
-    /// It was restored, and is what the manifest says.
+    /// What was restored is what the manifest says.
     pub proven: bool,
+    /// Not every database of the backup was restored.
+    pub in_part: bool,
     /// When.
     pub at: Timestamp,
     /// Milliseconds from start to end.
@@ -32,21 +34,26 @@ pub async fn record_drill(store: &dyn Store, object: &Object, drilled: Drilled) 
 }
 
 fn encode(drilled: Drilled, object: &Object) -> String {
-    let Drilled { proven, at, duration_ms, raw_bytes } = drilled;
-    let word = if proven { "proven" } else { "failed" };
+    let Drilled { proven, in_part, at, duration_ms, raw_bytes } = drilled;
+    let word = match (proven, in_part) {
+        (true, false) => "proven",
+        (true, true) => "proven-in-part",
+        (false, _) => "failed",
+    };
     format!("{word} {:.0} {duration_ms} {raw_bytes} {}", whole_seconds(at), version(object))
 }
 
 pub(super) fn decode(text: &str, object: &Object) -> Option<Drilled> {
     let words: Vec<&str> = text.split(' ').collect();
     let [word, at, duration_ms, raw_bytes, of] = words[..] else { return None };
-    let proven = match word {
-        "proven" => true,
-        "failed" => false,
+    let (proven, in_part) = match word {
+        "proven" => (true, false),
+        "proven-in-part" => (true, true),
+        "failed" => (false, false),
         _ => return None,
     };
     let (at, duration_ms, raw_bytes) = (at.parse().ok()?, duration_ms.parse().ok()?, raw_bytes.parse().ok()?);
-    (of == version(object)).then_some(Drilled { proven, at, duration_ms, raw_bytes })
+    (of == version(object)).then_some(Drilled { proven, in_part, at, duration_ms, raw_bytes })
 }
 
 #[cfg(test)]
@@ -57,8 +64,8 @@ mod tests {
     fn what_was_noted_is_read_back_for_this_version_of_the_object_alone() {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let object = Object { key: "clinic/a.zip".into(), size: 9, modified: at, etag: None };
-        for proven in [true, false] {
-            let drilled = Drilled { proven, at, duration_ms: 61_000, raw_bytes: u64::MAX };
+        for (proven, in_part) in [(true, false), (true, true), (false, false)] {
+            let drilled = Drilled { proven, in_part, at, duration_ms: 61_000, raw_bytes: u64::MAX };
             let text = encode(drilled, &object);
             crate::store::check_note(NOTE, &text).unwrap();
             assert_eq!(decode(&text, &object), Some(drilled));

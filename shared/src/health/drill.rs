@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{DiskFacts, Status};
 use crate::config::HealthLimits;
 
-/// A proof that is too old, or was never given, is unhealthy where a limit is set; without one it is only told.
+/// A proof that is too old, or was never given, is unhealthy where a limit is set, and one of a part of the databases a
+/// warning; without a limit it is only told.
 pub(super) fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) -> (Status, String) {
     let limit = limits.max_drill_age_days;
     let allowed = limit.map_or("no limit is set".to_owned(), |days| {
@@ -21,9 +22,14 @@ pub(super) fn check(facts: &DiskFacts, limits: &HealthLimits, now: Timestamp) ->
         Ok(Some(drill)) => {
             let age = now.duration_since(drill.at);
             let old = limit.is_some_and(|days| age > SignedDuration::from_hours(i64::from(days) * 24));
-            let status = if old { Status::Unhealthy } else { Status::Ok };
+            let status = match limit {
+                Some(_) if old => Status::Unhealthy,
+                Some(_) if drill.in_part => Status::Warning,
+                _ => Status::Ok,
+            };
+            let part = if drill.in_part { ", of which not every database was restored" } else { "" };
             let told = format!(
-                "the last proven restore is {} days old: {} on {:.0}, {} bytes in {} s; {allowed}",
+                "the last proven restore is {} days old: {} on {:.0}, {} bytes in {} s{part}; {allowed}",
                 age.as_hours() / 24,
                 drill.key,
                 drill.at,

@@ -367,6 +367,7 @@ fn a_proven_restore_is_told_and_one_that_is_too_old_or_was_never_made_is_unhealt
         at: now() - (24 * days).hours(),
         duration_ms: 61_500,
         raw_bytes: 9,
+        in_part: false,
     };
     let status = |last_drill, limit| {
         let limits = HealthLimits { max_drill_age_days: limit, ..LIMITS };
@@ -382,6 +383,11 @@ fn a_proven_restore_is_told_and_one_that_is_too_old_or_was_never_made_is_unhealt
     );
     assert_eq!(status(Ok(Some(proven(31))), Some(31)).0, Status::Ok);
     assert_eq!(status(Ok(Some(proven(32))), Some(31)).0, Status::Unhealthy);
+    let in_part = |days| Ok(Some(ProvenRestore { in_part: true, ..proven(days) }));
+    let (told, message) = status(in_part(31), Some(31));
+    assert!(told == Status::Warning && message.contains("not every database was restored"), "{message}");
+    assert_eq!(status(in_part(32), Some(31)).0, Status::Unhealthy);
+    assert_eq!(status(in_part(31), None).0, Status::Ok);
     assert_eq!(status(Ok(None), Some(31)).0, Status::Unhealthy);
     assert_eq!(status(Ok(None), None).0, Status::Ok);
     assert_eq!(status(Err("denied".into()), None).0, Status::Warning);

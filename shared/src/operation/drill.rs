@@ -114,13 +114,14 @@ async fn run(
     let reading = reader::read_tail(Arc::clone(&store), &backup.object, &password);
     let tail = context.unless_stopped(reading).await?;
     let (chosen, not_restored) = choose(&tail.manifest, request)?;
+    let whole = chosen.len() == tail.manifest.databases.len();
 
     // 2. One database after the other.
     let mut report = DrillReport {
         key: backup.object.key.clone(),
         disk: store.disk().to_owned(),
         date: backup.key.date(),
-        result: DrillResult::Proven,
+        result: if whole { DrillResult::Proven } else { DrillResult::ProvenInPart },
         started: context.now,
         duration_ms: 0,
         bytes_read: tail.bytes_read,

@@ -120,7 +120,11 @@ async fn run(
         wanted: taken.wanted,
         last: taken.last,
         left_out: taken.left_out,
-        warnings: Vec::new(),
+        warnings: if extraction.gunzip && !foreign {
+            vec!["there was nothing to gunzip: the dumps of this archive are plain".to_owned()]
+        } else {
+            Vec::new()
+        },
         duration_ms: super::elapsed_ms(begun),
     };
     let finished = finished.map_err(|error| error.context(format!("disk {}", report.disk)));

@@ -12,7 +12,8 @@ pub struct DrillReport {
     pub disk: String,
     /// The backup's date.
     pub date: Timestamp,
-    /// `proven`: every database that was asked for was restored and is what its manifest says. `failed`: one is not.
+    /// `proven`: every database of the backup was restored and is what its manifest says. `proven_in_part`: so is each that was
+    /// restored, and `not_restored` names another. `failed`: one is not.
     pub result: DrillResult,
     /// When the drill began, UTC.
     pub started: Timestamp,
@@ -38,6 +39,8 @@ pub struct DrillReport {
 pub enum DrillResult {
     /// It was restored, and is what the manifest says.
     Proven,
+    /// What was restored is what the manifest says, and a database of the backup was not restored.
+    ProvenInPart,
     /// It could not be restored, or is not what the manifest says.
     Failed,
 }
@@ -90,4 +93,7 @@ pub struct ProvenRestore {
     pub duration_ms: u64,
     /// Bytes of the dumps that were restored.
     pub raw_bytes: u64,
+    /// Not every database of the backup was restored.
+    #[serde(default)]
+    pub in_part: bool,
 }

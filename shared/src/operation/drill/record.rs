@@ -20,7 +20,8 @@ pub(super) async fn beside(
         return;
     }
     let drilled = Drilled {
-        proven: report.result == DrillResult::Proven,
+        proven: report.result != DrillResult::Failed,
+        in_part: report.result == DrillResult::ProvenInPart,
         at: now,
         duration_ms: report.duration_ms,
         raw_bytes: report.raw_bytes,

@@ -20,6 +20,7 @@ pub(super) async fn last(store: &dyn Store, name: &str, catalog: &Catalog) -> Re
                 at: record.at,
                 duration_ms: number("duration_ms")?,
                 raw_bytes: number("raw_bytes")?,
+                in_part: record.report["result"] == "proven_in_part",
             })
         }
     };
@@ -31,6 +32,7 @@ pub(super) async fn last(store: &dyn Store, name: &str, catalog: &Catalog) -> Re
             at: drilled.at,
             duration_ms: drilled.duration_ms,
             raw_bytes: drilled.raw_bytes,
+            in_part: drilled.in_part,
         })
     });
     Ok(beside.chain(recorded).max_by_key(|proven| proven.at))

@@ -72,7 +72,7 @@ pub(super) async fn set_up(session: &mut Session, place: &str, settings: &[super
 }
 
 /// The server's refusal of a statement of the dump: that is the target's matter, and no fault of ours.
-fn refused(error: sqlx::Error, what: String) -> Error {
+pub(super) fn refused(error: sqlx::Error, what: String) -> Error {
     let cause = failed(error, what);
     if cause.class() != Class::Bug {
         return cause;

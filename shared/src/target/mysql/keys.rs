@@ -5,9 +5,11 @@
 //!
 //! The server itself proves that a table is the same in the end: before a row is loaded, keys are taken off the empty table,
 //! put on again, and the server's own definition must read as before, order of the keys and all. A table of which it does
-//! not, or whose keys the server does not let go, is loaded with its keys. When the keys are on again behind the rows, the
+//! not, or whose keys the server does not let go, is loaded with its keys. So is one whose keys the server would not build in
+//! place (MySQL's functional ones): it would write every row once more. When the keys are on again behind the rows, the
 //! definition is compared once more.
 
+use super::execute::{execute, refused};
 use super::split::elements;
 use crate::source::mysql::inventory::without_counter;
 use crate::source::mysql::quoting::identifier;
@@ -76,7 +78,14 @@ impl Deferred {
 
     /// Builds the keys over the rows that are there now.
     pub(super) async fn build(&self, session: &mut Session) -> Result<()> {
-        self.alter(session, &self.keys).await.map_err(|error| self.failed(error, "keys"))
+        self.add_keys(session).await.map_err(|error| self.failed(error, "keys"))
+    }
+
+    /// Puts the keys on without making the table anew; a server that cannot says so, whether or not there are rows.
+    async fn add_keys(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let mut changes = self.keys.clone();
+        changes.push("ALGORITHM=INPLACE".to_owned());
+        self.alter(session, &changes).await
     }
 
     /// Puts the foreign keys on again, and compares the definition with the one of the beginning.
@@ -91,7 +100,7 @@ impl Deferred {
 
     fn failed(&self, error: sqlx::Error, what: &str) -> Error {
         // A server that runs out of space says so here.
-        Error::new(Class::Transient, format!("the {what} of table {} could not be made", self.table)).because(error)
+        refused(error, format!("the {what} of table {} could not be made", self.table))
     }
 }
 
@@ -117,8 +126,8 @@ pub(super) async fn defer(session: &mut Session, tables: &[(String, Vec<u8>)], p
             deferred.push(plan);
             continue;
         }
-        super::execute::execute(session, place, format!("DROP TABLE IF EXISTS {}", plan.table).into_bytes()).await?;
-        super::execute::execute(session, place, original.clone()).await?;
+        execute(session, place, format!("DROP TABLE IF EXISTS {}", plan.table).into_bytes()).await?;
+        execute(session, place, original.clone()).await?;
     }
     Ok(deferred)
 }
@@ -126,7 +135,7 @@ pub(super) async fn defer(session: &mut Session, tables: &[(String, Vec<u8>)], p
 /// Whether the table with its keys on again is the one of the beginning; afterwards they are off.
 async fn comes_back(session: &mut Session, plan: &Deferred) -> bool {
     let tried = async {
-        plan.alter(session, &plan.keys).await.ok()?;
+        plan.add_keys(session).await.ok()?;
         plan.alter(session, &plan.references).await.ok()?;
         let same = definition(session, &plan.table).await.ok()? == without_counter(&plan.create);
         plan.alter(session, &plan.drop_references).await.ok()?;

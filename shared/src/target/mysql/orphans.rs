@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::Result;
 use crate::source::mysql::quoting::identifier;
-use crate::source::mysql::session::Session;
+use crate::source::mysql::session::{Session, failed};
 
 /// One foreign key: its table, the table that it refers to, and the pairs of columns.
 #[derive(Default)]
@@ -27,8 +27,12 @@ pub(super) async fn look(session: &mut Session, name: &str, key: &Key) -> Result
         equal.collect::<Vec<_>>().join(" AND ")
     );
     // The parent may be in another database, which need not be there.
-    let Ok(rows) = session.try_all(&query).await else {
-        return Ok(Some(format!("the foreign key {name} refers to {}, which cannot be read", key.parent)));
+    let rows = match session.try_all(&query).await {
+        Ok(rows) => rows,
+        Err(sqlx::Error::Database(error)) => {
+            return Ok(Some(format!("the foreign key {name} refers to {}, which cannot be read: {error}", key.parent)));
+        }
+        Err(error) => return Err(failed(error, format!("the rows of foreign key {name} were not looked at"))),
     };
     let orphans = rows.first().map_or(Ok(0), |row| row.number(0))?;
     Ok((orphans > 0).then(|| {
