@@ -209,7 +209,6 @@ async fn whoever_weakens_the_vault_is_told_of_and_nobody_else() {
     for (service, name, ours, foreign) in [
         ("scheduler", "UpdateSchedule", json!({"groupName": "nights"}), json!({"groupName": "default"})),
         ("scheduler", "DeleteSchedule", json!({"groupName": "nights"}), json!({"groupName": "default"})),
-        ("secretsmanager", "DeleteSecret", json!({"secretId": "arn:password"}), json!({"secretId": "arn:another"})),
         ("s3", "PutBucketVersioning", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
         ("s3", "DeleteBucketPolicy", json!({"bucketName": "vault"}), json!({"bucketName": "photos"})),
         // What copies into the second vault, switched off.
@@ -226,6 +225,14 @@ async fn whoever_weakens_the_vault_is_told_of_and_nobody_else() {
         let source = format!("aws.{service}");
         assert!(sees("ProtectionChanged", &source, CALL, &call(service, name, ours)).await, "{name}");
         assert!(!sees("ProtectionChanged", &source, CALL, &call(service, name, foreign)).await, "{name} elsewhere");
+    }
+    // Whatever the secret was called in the request.
+    for (secret, expected) in [("arn:password", true), ("arn:another", false)] {
+        let deleted = json!({
+            "eventSource": "secretsmanager.amazonaws.com", "eventName": "DeleteSecret",
+            "requestParameters": {"secretId": "its name"}, "responseElements": {"arn": secret},
+        });
+        assert_eq!(sees("ProtectionChanged", "aws.secretsmanager", CALL, &deleted).await, expected, "{secret}");
     }
     for (key, expected) in [("arn:key", true), ("arn:another", false)] {
         let disabled =
@@ -244,11 +251,19 @@ async fn a_denied_key_and_a_password_that_a_stranger_reads_are_told_of() {
     let allowed = json!({"eventName": "Decrypt", "userIdentity": by("arn:role/backup")});
     assert!(!sees("Denied", "aws.kms", CALL, &allowed).await);
 
-    let read = |by: Value| json!({"eventName": "GetSecretValue", "requestParameters": {"secretId": "arn:password"}, "userIdentity": by});
-    assert!(sees("PasswordRead", "aws.secretsmanager", CALL, &read(by("arn:role/admin"))).await);
-    // A user without a role has no issuer.
-    assert!(sees("PasswordRead", "aws.secretsmanager", CALL, &read(json!({"type": "IAMUser"}))).await);
-    assert!(!sees("PasswordRead", "aws.secretsmanager", CALL, &read(by("arn:role/monitor"))).await);
+    // Who reads it, by whatever name, has it decrypted; who is refused is not let so far.
+    let read = |secret: &str, by: Value| json!({"eventName": "Decrypt", "requestParameters": {"encryptionContext": {"SecretARN": secret}}, "userIdentity": by});
+    let refused = |by: Value| json!({"eventName": "GetSecretValue", "errorCode": "AccessDenied", "requestParameters": {"secretId": "arn:password"}, "userIdentity": by});
+    for (who, told) in [
+        (by("arn:role/admin"), true),
+        // A user without a role has no issuer.
+        (json!({"type": "IAMUser"}), true),
+        (by("arn:role/monitor"), false),
+    ] {
+        assert_eq!(sees("PasswordRead", "aws.kms", CALL, &read("arn:password", who.clone())).await, told, "{who}");
+        assert_eq!(sees("PasswordRead", "aws.secretsmanager", CALL, &refused(who.clone())).await, told, "{who}");
+        assert!(!sees("PasswordRead", "aws.kms", CALL, &read("arn:another", who)).await);
+    }
 }
 
 #[tokio::test]

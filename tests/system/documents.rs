@@ -142,6 +142,8 @@ fn what_holds_the_backups_outlives_the_stack() {
         ("template.yaml", "  ArchivePassword:\n    Type: AWS::SecretsManager::Secret\n"),
         ("infra/vault.yaml", "  Bucket:\n    Type: AWS::S3::Bucket\n"),
         ("infra/vault.yaml", "  Key:\n    Type: AWS::KMS::Key\n"),
+        ("infra/trail.yaml", "  Bucket:\n    Type: AWS::S3::Bucket\n"),
+        ("infra/trail.yaml", "  Key:\n    Type: AWS::KMS::Key\n"),
     ] {
         let template = read(path);
         let kept = format!("{resource}    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n");

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{CALL, sees};
+use super::{CALL, matches, sees};
 use crate::policies::calls::{Call, call};
 use crate::policies::evaluation::{Verdict, judge};
 use crate::policies::template::{Stack, list};
@@ -24,6 +24,9 @@ fn the_trail_logs_what_the_rules_look_for_and_can_be_checked() {
     }
     // Decrypt and GetSecretValue are reads.
     assert_eq!(trail["EventSelectors"], json!([{"IncludeManagementEvents": true, "ReadWriteType": "All"}]));
+    // With a bucket key, AWS refuses a trail whose key lets CloudTrail encrypt and not decrypt.
+    let rules = &self::trail().properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"];
+    assert!(rules[0]["BucketKeyEnabled"].is_null(), "{rules}");
     assert_eq!((&trail["S3BucketName"], &trail["KMSKeyId"]), (&json!("arn:here:Bucket"), &json!("arn:here:Key")));
     // Key and bucket let in the trail by the name that it has.
     assert_eq!(OURS.rsplit_once('/').unwrap().1, trail["TrailName"]);
@@ -75,6 +78,24 @@ async fn whoever_stops_a_trail_is_told_of_while_it_still_logs() {
     }
     for name in ["StartLogging", "LookupEvents", "GetTrailStatus"] {
         assert!(!sees("ProtectionChanged", "aws.cloudtrail", CALL, &call(name)).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_away_what_protects_the_log_is_told_of() {
+    let rule = trail().properties("LogChanged");
+    assert_eq!(rule["Targets"][0]["Arn"], "arn:here:AlarmsOfAll.Outputs.Topic");
+    for (service, name, what, told) in [
+        ("s3", "DeleteBucketPolicy", json!({"requestParameters": {"bucketName": "arn:here:Bucket"}}), true),
+        ("s3", "DeleteBucketPolicy", json!({"requestParameters": {"bucketName": "another"}}), false),
+        ("kms", "DisableKey", json!({"resources": [{"ARN": "arn:here:Key"}]}), true),
+        ("kms", "DisableKey", json!({"resources": [{"ARN": "another"}]}), false),
+        ("kms", "DescribeKey", json!({"resources": [{"ARN": "arn:here:Key"}]}), false),
+    ] {
+        let mut detail = json!({"eventSource": format!("{service}.amazonaws.com"), "eventName": name});
+        detail.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+        let seen = matches(&rule["EventPattern"], &format!("aws.{service}"), CALL, &detail).await;
+        assert_eq!(seen, told, "{detail}");
     }
 }
 
