@@ -16,7 +16,7 @@ start_server() {
   cat "$scratch/server.log" >&2
   return 1
 }
-stop_server() { kill "$server" && wait "$server" || true; }
+stop_server() { [ -z "${server:-}" ] || { kill "$server" && wait "$server" || true; }; }
 server_version() { mariadbd --version; }
 url() { echo "mysql://root@127.0.0.1:$port/$1?ssl-mode=disabled"; }
 sql() { mariadb --no-defaults --user=root --socket="$scratch/sock" --batch --skip-column-names "$@"; }

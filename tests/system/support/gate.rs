@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{given, postgres};
+use super::mariadb::Server;
+use super::postgres;
 
 /// How long a state is waited for. It is a bound for what hangs, and no measure.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,12 +23,17 @@ impl Gate {
         Self::closed(client, &format!("BEGIN; {sql}"))
     }
 
+    /// A session of MariaDB, or of MySQL.
+    pub(crate) fn on(server: Server, database: &str, sql: &str) -> Self {
+        let mut client = Command::new(server.program("mariadb"));
+        client.args(["--no-defaults", "--unbuffered", "--skip-column-names", "--user=root"]);
+        client.args(["--socket", &server.socket(), database]);
+        Self::closed(client, sql)
+    }
+
     /// A session of MariaDB.
     pub(crate) fn mariadb(database: &str, sql: &str) -> Self {
-        let mut client = Command::new("mariadb");
-        client.args(["--no-defaults", "--unbuffered", "--skip-column-names", "--user=root"]);
-        client.args(["--socket", &given("TEST_MARIADB_SOCKET"), database]);
-        Self::closed(client, sql)
+        Self::on(Server::MariaDb, database, sql)
     }
 
     fn closed(mut client: Command, sql: &str) -> Self {
@@ -67,10 +73,15 @@ impl Running {
         });
     }
 
+    /// Waits for its end, which is a failure.
+    pub(crate) fn fails(mut self) {
+        assert!(!self.0.wait().unwrap().success());
+    }
+
     /// Ends it as the kernel does when memory is out.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
-        assert!(!self.0.wait().unwrap().success());
+        self.fails();
     }
 }
 

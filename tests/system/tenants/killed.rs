@@ -3,10 +3,8 @@
 //! Another session holds one row, so that the restore stops at a statement that is known: the first delete, one in the
 //! middle, the last one, and the proof behind all of them.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-
 use super::clinic::{Clinic, Engine};
+use crate::support::gate::{Gate, Running, eventually};
 use crate::support::{mariadb, postgres};
 
 /// What the holder locks, and so where the restore waits.
@@ -64,57 +62,24 @@ fn is(clinic: &Clinic, engine: Engine, moment: Moment) -> bool {
 }
 
 /// A session that holds what a statement locks.
-fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Child {
-    let name = clinic.name();
-    let mut command = match engine {
-        Engine::Postgres => {
-            let mut command = postgres::client("psql", &name);
-            command.args(["-X", "-q", "-A", "-t"]);
-            command
-        }
-        Engine::MariaDb | Engine::MySql => {
-            let mut command = Command::new(engine.server().program("mariadb"));
-            command.args([
-                "--no-defaults",
-                "--unbuffered",
-                "--skip-column-names",
-                "--socket",
-                &engine.server().socket(),
-                "--user=root",
-                &name,
-            ]);
-            command
-        }
-    };
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql}; SELECT 'held';\n").as_bytes()).unwrap();
-    // What is behind the lock is answered when it is there.
-    let answers = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    assert!(answers.map_while(Result::ok).any(|line| line == "held"), "{sql}");
-    child
+fn holder(clinic: &Clinic, engine: Engine, sql: &str) -> Gate {
+    match engine {
+        Engine::Postgres => Gate::postgres(&clinic.name(), sql),
+        Engine::MariaDb | Engine::MySql => Gate::on(engine.server(), &clinic.name(), &format!("BEGIN; {sql}")),
+    }
 }
 
-/// Gives back what was held.
-fn release(mut holding: Child) {
-    drop(holding.stdin.take());
-    assert!(holding.wait().unwrap().success());
-}
-
-fn dies(engine: Engine, points: &[&str], kill: impl Fn(&Clinic, &mut Child)) {
+fn dies(engine: Engine, points: &[&str], kill: impl Fn(&Clinic, Running)) {
     let clinic = Clinic::new(engine);
     clinic.damage();
     let before = clinic.all();
     for point in points {
         let holding = holder(&clinic, engine, point);
-        let mut command = clinic.nightvault.command(&clinic.arguments(&["--into-live"]));
-        let mut restore = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while !is(&clinic, engine, Moment::Waits) {
-            assert!(restore.try_wait().unwrap().is_none(), "{point}: the restore ended before it had to wait");
-        }
-        kill(&clinic, &mut restore);
-        assert!(!restore.wait().unwrap().success());
-        release(holding);
-        while is(&clinic, engine, Moment::Connected) {}
+        let mut restore = Running::start(clinic.nightvault.command(&clinic.arguments(&["--into-live"])));
+        restore.until(point, || is(&clinic, engine, Moment::Waits));
+        kill(&clinic, restore);
+        drop(holding);
+        eventually("its session is gone", || !is(&clinic, engine, Moment::Connected));
         assert_eq!(clinic.all(), before, "{point}");
     }
     // It was no empty proof: left alone, it changes much.
@@ -124,34 +89,36 @@ fn dies(engine: Engine, points: &[&str], kill: impl Fn(&Clinic, &mut Child)) {
 
 #[test]
 fn a_killed_program_has_changed_nothing_in_postgres_wherever_it_was() {
-    dies(Engine::Postgres, POSTGRES, |_, restore| restore.kill().unwrap());
+    dies(Engine::Postgres, POSTGRES, |_, restore| restore.kill());
 }
 
 #[test]
 fn a_killed_program_has_changed_nothing_in_mariadb_wherever_it_was() {
-    dies(Engine::MariaDb, MARIADB, |_, restore| restore.kill().unwrap());
+    dies(Engine::MariaDb, MARIADB, |_, restore| restore.kill());
 }
 
 #[test]
 #[ignore = "needs MySQL: tests/run runs it where that can be had"]
 fn a_killed_program_has_changed_nothing_in_mysql_wherever_it_was() {
-    dies(Engine::MySql, MARIADB, |_, restore| restore.kill().unwrap());
+    dies(Engine::MySql, MARIADB, |_, restore| restore.kill());
 }
 
 #[test]
 fn a_session_that_postgres_ends_has_changed_nothing_wherever_it_was() {
-    dies(Engine::Postgres, POSTGRES, |clinic, _| {
+    dies(Engine::Postgres, POSTGRES, |clinic, restore| {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nightvault'";
         postgres::psql("postgres", &format!("{sql} AND datname = '{}'", clinic.name()));
+        restore.fails();
     });
 }
 
 #[test]
 fn a_session_that_mariadb_ends_has_changed_nothing_wherever_it_was() {
-    dies(Engine::MariaDb, MARIADB, |clinic, _| {
+    dies(Engine::MariaDb, MARIADB, |clinic, restore| {
         let sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'nightvault'";
         let id = mariadb::run_as_root(&format!("{sql} AND DB = '{}'", clinic.name()));
         mariadb::run_as_root(&format!("KILL {}", id.trim()));
+        restore.fails();
     });
 }
 
@@ -165,6 +132,6 @@ fn others_who_write_to_the_tables_make_it_give_up_and_not_wait_for_ever() {
     let said = clinic.restores(&["--into-live"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("locking the tenant's tables"), "{said:?}");
-    release(holding);
+    drop(holding);
     assert_eq!(clinic.all(), before);
 }
