@@ -109,7 +109,9 @@ impl Measured for MonitorReport {
         let dates: Option<Vec<Timestamp>> = self.disks.iter().map(|disk| disk.newest).collect();
         let oldest = dates.and_then(|dates| dates.into_iter().min());
         measures.extend(oldest.map(|date| days("NewestBackupAgeDays", self.now.duration_since(date))));
-        let proven = self.disks.iter().filter_map(|disk| disk.last_drill.as_ref()).map(|proven| proven.at).max();
+        // A proof of a part is none of the backup.
+        let whole = self.disks.iter().filter_map(|disk| disk.last_drill.as_ref()).filter(|drill| !drill.in_part);
+        let proven = whole.map(|drill| drill.at).max();
         measures.extend(proven.map(|at| days("LastDrillAgeDays", self.now.duration_since(at))));
         let smallest = self.disks.iter().filter_map(|disk| disk.newest_percent).min();
         measures.extend(smallest.map(|percent| measure("NewestBackupSize", Unit::Percent, percent)));

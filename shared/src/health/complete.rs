@@ -40,7 +40,9 @@ pub(super) fn check(facts: &DiskFacts, limits: &HealthLimits, _: jiff::Timestamp
             let missing = missing(newest, previous);
             if !missing.is_empty() {
                 let (key, before) = (&newest.key, &previous.key);
-                return (Status::Unhealthy, format!("{key} lacks what {before} holds: {}", missing.join(", ")));
+                let lacks = format!("{key} lacks what {before} holds: {}", missing.join(", "));
+                let told: Vec<String> = std::iter::once(lacks).chain(empty(newest, limits)).collect();
+                return (Status::Unhealthy, told.join("; "));
             }
             (format!("it holds everything that {} holds", previous.key), shrunken(newest, previous))
         }

@@ -111,7 +111,8 @@ async fn everywhere(
     match first_error {
         // It was there when it was looked for.
         None if report.disks.is_empty() => {
-            Err(Failed::from(Error::new(Class::NotFound, format!("{key} is gone from every disk"))))
+            let gone = Error::new(Class::NotFound, format!("{key} is gone from every disk"));
+            Err(Failed::from(gone.hint("Run `nightvault list`, and name a backup that is there.")))
         }
         None => Ok(report),
         Some(error) => Err(Failed { error, report: Some(Box::new(report)) }),

@@ -197,7 +197,8 @@ impl Target {
             }
             self.session.close().await;
         };
-        // A statement that was given up still runs, and the server hears nothing before its end; it rolls back then.
+        // A statement that was given up still runs, and the server hears nothing before its end, or
+        // before it looks for us; it rolls back then.
         if tokio::time::timeout(ROLLBACK_TIMEOUT, rolling_back).await.is_err() {
             tracing::debug!("the server is busy; the rollback is left to the end of the session");
         }
@@ -211,7 +212,7 @@ impl Target {
             .map_err(|error| failed(format!("{} refused `{}`", self.place, shown(sql)), error))
     }
 
-    /// Streams the rows of one table. `fresh`: this transaction made it.
+    /// Streams the rows of one table. `fresh`: this transaction made or emptied it.
     async fn copy(
         &mut self,
         slices: &mut Slices<'_>,
@@ -234,8 +235,8 @@ impl Target {
         let begun = Instant::now();
         dump.progress.set_current(format!("loading {}", plain(table)));
         let mut rows = slices.rows(table, dump.limit).await?;
-        // Nobody else can see the table, so its rows may be frozen at once: counting them and making indexes is quicker,
-        // and the server never has to write them again.
+        // Nobody else can read the table before the commit, so its rows may be frozen at once: counting them and making
+        // indexes is quicker, and the server never has to write them again.
         let frozen = if fresh { " WITH (FREEZE)" } else { "" };
         let refused = |error| failed(format!("the rows of table {} were refused", plain(table)), error);
         let sql = format!("{} FROM stdin{frozen}", rename(&rows.copy));

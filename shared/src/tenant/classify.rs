@@ -91,10 +91,12 @@ pub(crate) fn classify(schema: &Schema, map: &Map, kept: &[Name]) -> Result<Clas
             refuse(schema, place, &class, entry, &mut wrong);
             let fires = entry.is_some_and(|entry| entry.triggers.is_some());
             notes.extend(fires.then(|| format!("{name}: its triggers fire, and what they do elsewhere is not undone")));
-            let whole = table.key.is_empty();
-            notes.extend(
-                whole.then(|| format!("{name} has no key: its rows are compared whole, and equal ones counted")),
-            );
+            if table.key.is_empty() {
+                notes.push(format!(
+                    "{name} has no key: its rows are compared whole, and equal ones counted; a row that came to the tenant from \
+                     another one since is deleted, and no conflict is told"
+                ));
+            }
         } else if table.column(&map.tenant_column).is_some() {
             let word = class.word().text();
             notes.push(format!("{name} has the column {}, and is {word} all the same", map.tenant_column));
@@ -288,6 +290,8 @@ fn order(schema: &Schema, classes: &[Class]) -> Vec<usize> {
         left.remove(&next);
         order.push(next);
     }
+    // Nothing hangs on a row without a key, and whose it is its parents' rows say: they must still be there when it goes.
+    order.sort_by_key(|place| schema.tables[*place].key.is_empty());
     order
 }
 

@@ -423,8 +423,8 @@ impl Statements<'_> {
         )
     }
 
-    /// Keeps others from deleting, until the commit, what the tenant's rows refer to. MariaDB does so by itself in a
-    /// serializable transaction.
+    /// Keeps others from deleting, until the commit, what the tenant's rows refer to. MySQL and MariaDB do so by
+    /// themselves in a serializable transaction.
     pub(crate) fn hold_parents(&self, place: usize, number: usize) -> Option<String> {
         let reference = &self.table(place).references[number];
         let member = self.classes.classes[reference.parent].is_member();

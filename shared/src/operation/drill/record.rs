@@ -26,6 +26,13 @@ pub(super) async fn beside(
         duration_ms: report.duration_ms,
         raw_bytes: report.raw_bytes,
     };
+    // The proof of the whole is not undone by one of a part.
+    if drilled.in_part
+        && let Ok(Some(noted)) = catalog::noted_beside(store, object).await
+        && noted.drill.is_some_and(|drill| drill.proven && !drill.in_part)
+    {
+        return;
+    }
     match catalog::record_drill(store, object, drilled).await {
         Ok(true) => {}
         Ok(false) if store.is_loose() => {

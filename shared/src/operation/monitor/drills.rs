@@ -1,4 +1,4 @@
-//! The last proven restore: from the audit trail, and from what is noted beside the backups that are still there.
+//! The last proven restore, of a whole backup where there was one: from the audit trail, and from what is noted beside the backups that are still there.
 
 use crate::audit::{self, Place};
 use crate::catalog::{self, Catalog};
@@ -35,5 +35,6 @@ pub(super) async fn last(store: &dyn Store, name: &str, catalog: &Catalog) -> Re
             in_part: drilled.in_part,
         })
     });
-    Ok(beside.chain(recorded).max_by_key(|proven| proven.at))
+    // The proof of a whole backup is not undone by one of a part.
+    Ok(beside.chain(recorded).max_by_key(|proven| (!proven.in_part, proven.at)))
 }

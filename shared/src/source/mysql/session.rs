@@ -286,7 +286,7 @@ pub(crate) fn failed(error: sqlx::Error, what: impl Display) -> Error {
         ),
         // The packet that we would have to take is larger than the server lets out.
         Some(1153 | 1301) => (Class::Limit, Some("Raise max_allowed_packet on the server.")),
-        Some(1021 | 1114) => (Class::Limit, Some("Make room on the server's disk.")),
+        Some(1021 | 1114 | 1878) => (Class::Limit, Some("Make room on the server's disk, and where its tmpdir is.")),
         Some(1030 | 1034 | 1035 | 1194 | 1712 | 1932) => (Class::Corrupt, Some("Check the table on the server.")),
         Some(_) if matches!(error, sqlx::Error::Database(_)) && !is_passing(&error) => (Class::Bug, None),
         _ => match &error {

@@ -96,7 +96,7 @@ fn tables_to_cut(sizes: &[u64], part: u64, jobs: usize) -> HashSet<usize> {
         let mut rest = sizes.to_vec();
         largest[..*cut].iter().for_each(|number| rest[*number] = 0);
         let parts =
-            largest[..*cut].iter().flat_map(|number| std::iter::repeat_n(part, (sizes[*number] / part) as usize));
+            largest[..*cut].iter().flat_map(|number| std::iter::repeat_n(part, sizes[*number].div_ceil(part) as usize));
         rest.extend(parts);
         longest(rest, jobs) <= most
     };
@@ -182,7 +182,7 @@ async fn empty(worker: &mut Target, table: &TableManifest) -> Result<()> {
     if worker.session.row("asking for rows", &rows).await?.flag("rows")? {
         let message = format!("somebody else wrote rows into table {} of {}", plain(table), worker.place);
         return Err(Error::new(Class::Inconsistent, message)
-            .hint("Keep the application away from the database until it is restored."));
+            .hint("Keep the application away from the database until it is restored, and save what it wrote into this table before you drop anything."));
     }
     worker.execute(&format!("TRUNCATE TABLE ONLY {name}")).await
 }
@@ -314,7 +314,7 @@ mod tests {
                 let cut = tables(&sizes, jobs);
                 let mut rest = bytes.clone();
                 for number in cut {
-                    rest.extend(vec![part; (bytes[number] / part) as usize]);
+                    rest.extend(vec![part; bytes[number].div_ceil(part) as usize]);
                     rest[number] = 0;
                 }
                 let share = bytes.iter().sum::<u64>() / jobs as u64;

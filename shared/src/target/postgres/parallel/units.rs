@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use super::roots::Roots;
 use crate::source::postgres::quote::ident;
 use crate::target::postgres::names::{Statement, Words};
 
@@ -38,7 +39,7 @@ pub(super) struct Unit {
     locks: Vec<String>,
     alone: bool,
     /// What can only be done after this.
-    then: Option<Box<Unit>>,
+    pub(super) then: Option<Box<Unit>>,
 }
 
 impl Unit {
@@ -102,7 +103,7 @@ pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
         {
             let table = table.quoted();
             let behind = words.at;
-            if !roots.several.contains(&table)
+            if !roots.hangs(&table)
                 && let Some((kind, columns)) = plain_key(&statement, &mut words)
             {
                 let name = ident(&constraint);
@@ -131,66 +132,16 @@ pub(super) fn sort(sql: &str, roots: &Roots) -> Sort {
 fn plain_key<'a>(statement: &Statement<'a>, words: &mut Words<'_, 'a>) -> Option<(&'static str, &'a str)> {
     let kinds = [("PRIMARY KEY", ["PRIMARY", "KEY"].as_slice()), ("UNIQUE", &["UNIQUE"])];
     let (kind, _) = kinds.into_iter().find(|(_, kind)| words.take(kind))?;
-    let start = statement.tokens.get(words.at)?.1;
+    let first = words.at;
+    let start = statement.tokens.get(first)?.1;
     let whole = words.parentheses() && words.char(b';') && words.at == statement.tokens.len();
     let columns = statement.text.get(start..)?.trim_end().strip_suffix(';')?;
-    whole.then_some((kind, columns))
-}
-
-/// Which table hangs below which.
-#[derive(Debug, Default)]
-pub(super) struct Roots {
-    /// Sets of tables that hang together, each named by one of them.
-    above: HashMap<String, String>,
-    /// All that hang together with others, or may.
-    several: HashSet<String>,
-}
-
-impl Roots {
-    /// Looks at a definition.
-    pub(super) fn see(&mut self, sql: &str) {
-        if !["PARTITION", "INHERITS"].iter().any(|word| sql.contains(word)) {
-            return;
-        }
-        let statement = Statement::new(sql);
-        let mut words = Words::new(&statement);
-        if words.take(&["CREATE", "TABLE"])
-            && let Some(table) = words.name()
-            && words.find(&["PARTITION", "BY"])
-        {
-            self.several.insert(table.quoted());
-        }
-        words.at = 0;
-        if words.take(&["ALTER", "TABLE"]) {
-            words.take(&["ONLY"]);
-            if let Some(parent) = words.name()
-                && words.take(&["ATTACH", "PARTITION"])
-                && let Some(child) = words.name()
-            {
-                self.join(child.quoted(), parent.quoted());
-            }
-        } else if let Some((child, parents)) = statement.inherits() {
-            for parent in parents {
-                self.join(child.quoted(), parent.quoted());
-            }
-        }
-    }
-
-    fn join(&mut self, child: String, parent: String) {
-        self.several.extend([child.clone(), parent.clone()]);
-        let (child, parent) = (self.of(&child), self.of(&parent));
-        if child != parent {
-            self.above.insert(child, parent);
-        }
-    }
-
-    fn of(&self, table: &str) -> String {
-        let mut at = table;
-        while let Some(above) = self.above.get(at) {
-            at = above;
-        }
-        at.to_owned()
-    }
+    // Names and nothing behind them: `WITHOUT OVERLAPS` (PostgreSQL 18) makes another kind of index.
+    let plain = |(number, at)| {
+        if number % 2 == 0 { statement.ident(at).is_some() } else { statement.is_char(at, b',') }
+    };
+    let names = whole && (first + 1..words.at - 2).enumerate().all(plain);
+    names.then_some((kind, columns))
 }
 
 /// Units that wait, and the locks of those that run.
@@ -337,26 +288,13 @@ mod tests {
             let sql = format!("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" UNIQUE (id){more};");
             assert_eq!(unit(&sql).statements, [sql], "as it is");
         }
+        let temporal =
+            "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" PRIMARY KEY (id, \"during\" WITHOUT OVERLAPS);";
+        assert_eq!(unit(temporal).statements, [temporal]);
         let mut roots = Roots::default();
-        roots.see("CREATE TABLE \"s\".\"t\" (\n    \"id\" integer\n)\nPARTITION BY LIST (\"id\");");
+        roots.see("CREATE UNLOGGED TABLE \"s\".\"t\" (\n    \"id\" integer\n)\nPARTITION BY LIST (\"id\");");
         let sql = "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" UNIQUE (id);";
         assert!(matches!(sort(sql, &roots), Sort::Unit(unit) if unit.statements == [sql]));
-    }
-
-    #[test]
-    fn partitions_and_heirs_count_as_their_root() {
-        let mut roots = Roots::default();
-        for sql in [
-            "ALTER TABLE ONLY public.mid ATTACH PARTITION \"public\".\"leaf\" FOR VALUES IN (1);",
-            "ALTER TABLE ONLY public.top ATTACH PARTITION \"public\".\"mid\" FOR VALUES IN (1);",
-            "CREATE TABLE \"public\".\"heir\" (\n    \"INHERITS\" integer\n)\nINHERITS (public.one, public.top);",
-        ] {
-            roots.see(sql);
-        }
-        let all: HashSet<String> =
-            ["leaf", "mid", "top", "heir", "one"].iter().map(|it| roots.of(&format!("\"public\".\"{it}\""))).collect();
-        assert_eq!(all.len(), 1, "{all:?}");
-        assert_eq!(roots.of("\"public\".\"other\""), "\"public\".\"other\"");
     }
 
     #[tokio::test]
