@@ -50,6 +50,24 @@ fn every_kind_of_object_of_mysql_comes_back_as_it_was() {
 
 #[test]
 #[ignore = "needs MySQL: tests/run runs it where that can be had"]
+fn a_server_of_another_kind_and_the_collations_that_it_lacks_are_told_at_once() {
+    let source = everything("collations");
+    let nightvault = vault_of(&source);
+    backed_up(&nightvault);
+    let target = Scratch::new("mariadb");
+    let said = nightvault.fails(2, &restore(&url(&target), &[]));
+    for words in [
+        "the server is MariaDB",
+        "collation utf8mb4_0900_as_cs is not known to the server",
+        "collation utf8mb4_de_pb_0900_as_cs is not known to the server",
+    ] {
+        assert!(said.stderr.contains(words), "{words}: {said:?}");
+    }
+    assert_eq!(target.run("SHOW TABLES"), "");
+}
+
+#[test]
+#[ignore = "needs MySQL: tests/run runs it where that can be had"]
 fn keys_of_a_large_table_of_mysql_come_back_as_they_were_and_are_in_force() {
     let source = large("keys");
     let nightvault = vault_of(&source);
