@@ -12,7 +12,7 @@ pub(crate) mod definition;
 pub(crate) mod dialect;
 pub(crate) mod export;
 pub(crate) mod map;
-mod quoted;
+pub(crate) mod quoted;
 pub(crate) mod reopened;
 pub(crate) mod schema;
 pub(crate) mod sql;

@@ -9,6 +9,7 @@ mod export;
 mod keyless;
 mod killed;
 mod maps;
+mod sequences;
 
 use clinic::{Clinic, Engine};
 

@@ -153,9 +153,9 @@ impl Place {
     /// Moves the counters of a table on, where the rows that came back are ahead of them. Never back.
     pub(crate) async fn move_on(&mut self, statements: &Statements<'_>, place: usize) -> Result<Vec<MovedCounter>> {
         match self {
-            Self::Postgres(it) => counters::move_on(it, statements, place).await,
+            Self::Postgres(it) => counters::in_postgres(it, statements, place).await,
             // AUTO_INCREMENT moves by itself when a greater number is inserted.
-            Self::Mysql(_) => Ok(Vec::new()),
+            Self::Mysql(it) => counters::in_mariadb(it, statements, place).await,
         }
     }
 

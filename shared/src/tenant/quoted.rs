@@ -4,7 +4,7 @@ use crate::{Error, Result};
 
 /// The name whose opening `quote` stands at `start`, and where the text goes on behind it. `None`: its end, or what tells
 /// a doubled quote from it, is not in `bytes` yet.
-pub(super) fn quoted(bytes: &[u8], start: usize, quote: u8) -> Result<Option<(String, usize)>> {
+pub(crate) fn quoted(bytes: &[u8], start: usize, quote: u8) -> Result<Option<(String, usize)>> {
     let mut name = Vec::new();
     let mut at = start + 1;
     loop {

@@ -92,7 +92,7 @@ pub(crate) struct Reference {
     pub(crate) parent_columns: Vec<String>,
 }
 
-/// A sequence of PostgreSQL that a column takes its values from.
+/// A sequence of PostgreSQL or MariaDB that a column takes its values from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counter {
     pub(crate) column: String,

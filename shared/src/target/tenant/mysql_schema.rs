@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::source::mysql::quoting::identifier;
 use crate::source::mysql::session::{Flavor, Session};
-use crate::tenant::schema::{Column, Name, Reference, Schema, Table, Unique};
+use crate::tenant::quoted::quoted;
+use crate::tenant::schema::{Column, Counter, Name, Reference, Schema, Table, Unique};
 use crate::{Error, Result};
 
 /// Reads them.
@@ -82,11 +83,17 @@ fn unescaped(text: &str) -> String {
 
 async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
     let sql = format!(
-        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(GENERATION_EXPRESSION, '') <> '', DATA_TYPE \
-         FROM information_schema.COLUMNS WHERE {here} ORDER BY TABLE_NAME, ORDINAL_POSITION"
+        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COALESCE(GENERATION_EXPRESSION, '') <> '', DATA_TYPE, \
+         COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE {here} ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
     for row in session.all(&sql).await? {
         let Some(place) = places.get(&row.text(0)?) else { continue };
+        if session.flavor == Flavor::MariaDb
+            && let Some(default) = row.optional(6)?
+            && let Some(sequence) = sequence(&default, &session.database)?
+        {
+            schema.tables[*place].counters.push(Counter { column: row.text(1)?, sequence });
+        }
         let exact = ["tinyint", "smallint", "mediumint", "int", "bigint"].contains(&row.text(5)?.as_str());
         schema.tables[*place].columns.push(Column {
             name: row.text(1)?,
@@ -98,6 +105,14 @@ async fn columns(session: &mut Session, here: &str, places: &Places, schema: &mu
         });
     }
     Ok(())
+}
+
+/// The sequence from which a default of MariaDB takes values, shown as ``nextval(`database`.`name`)``; text stands in quotes.
+fn sequence(default: &str, here: &str) -> Result<Option<Name>> {
+    let Some(names) = default.strip_prefix("nextval(") else { return Ok(None) };
+    let Some((database, dot)) = quoted(names.as_bytes(), 0, b'`')? else { return Ok(None) };
+    let Some((name, _)) = quoted(names.as_bytes(), dot + 1, b'`')? else { return Ok(None) };
+    Ok(Some(Name::new(Some(database.as_str()).filter(|database| *database != here), &name)))
 }
 
 async fn unique(session: &mut Session, here: &str, places: &Places, schema: &mut Schema) -> Result<()> {
@@ -181,4 +196,19 @@ async fn references(session: &mut Session, places: &Places, schema: &mut Schema)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_that_takes_values_from_a_sequence_names_it() {
+        let named = |default: &str| sequence(default, "clinic").unwrap().map(|name| (name.schema, name.table));
+        assert_eq!(named("nextval(`clinic`.`num``bers`)"), Some((None, "num`bers".to_owned())));
+        assert_eq!(named("nextval(`other`.`s`)"), Some((Some("other".to_owned()), "s".to_owned())));
+        for other in ["'nextval(`clinic`.`s`)'", "nextval(`clinic`", "0", "NULL", "current_timestamp()"] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
 }
