@@ -64,24 +64,8 @@ pub fn warnings(config: &Config, lookup: Lookup<'_>, names: &[String]) -> Vec<St
 /// The known variable that takes the fewest changes, if they are few.
 fn nearest(name: &str) -> Option<&'static str> {
     let (known, changes) =
-        VARIABLES.iter().map(|(known, _)| (*known, distance(name, known))).min_by_key(|(_, d)| *d)?;
+        VARIABLES.iter().map(|(known, _)| (*known, strsim::levenshtein(name, known))).min_by_key(|(_, d)| *d)?;
     (changes <= 3).then_some(known)
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements from one text to the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -93,6 +77,5 @@ mod tests {
         assert_eq!(nearest("BACKUP_KEEP_YEARLY_YEAR"), Some("BACKUP_KEEP_YEARLY_YEARS"));
         assert_eq!(nearest("BACKUP_DISKS"), Some("BACKUP_DISK"));
         assert_eq!(nearest("BACKUP_SOMETHING_ELSE"), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -12,28 +12,13 @@ pub(crate) fn nearest<T: Ord>(all: impl IntoIterator<Item = T>, nearness: impl F
     near.into_iter().take(SHOWN).map(|(_, it)| it).collect()
 }
 
-/// How far a name is from the one that was given; `None`: too far to have been meant.
+/// How many characters must be put in, left out or changed to make the name of the one that was given; `None`: it is too far
+/// to have been meant.
 pub(crate) fn nearness(given: &str, name: &str) -> Option<usize> {
-    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
-    let (given, name) = (lower(given), lower(name));
-    let distance = distance(&given, &name);
-    let part = given.len() >= PART_CHARS && name.windows(given.len()).any(|part| part == given);
-    (part || distance <= 2.max(given.len() / 3)).then_some(distance)
-}
-
-/// How many characters must be put in, left out or changed to make one of the other.
-fn distance(one: &[char], other: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, a) in one.iter().enumerate() {
-        let mut before = row[0];
-        row[0] = line + 1;
-        for (at, b) in other.iter().enumerate() {
-            let changed = before + usize::from(a != b);
-            before = row[at + 1];
-            row[at + 1] = changed.min(before + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
+    let (given, name) = (given.to_lowercase(), name.to_lowercase());
+    let (distance, chars) = (strsim::levenshtein(&given, &name), given.chars().count());
+    let part = chars >= PART_CHARS && name.contains(&given);
+    (part || distance <= 2.max(chars / 3)).then_some(distance)
 }
 
 #[cfg(test)]
