@@ -27,11 +27,21 @@ pub(super) async fn beside(
         raw_bytes: report.raw_bytes,
     };
     // The proof of the whole is not undone by one of a part.
-    if drilled.in_part
-        && let Ok(Some(noted)) = catalog::noted_beside(store, object).await
-        && noted.drill.is_some_and(|drill| drill.proven && !drill.in_part)
-    {
-        return;
+    if drilled.in_part {
+        let whole = |drill: Drilled| drill.proven && !drill.in_part;
+        match catalog::noted_beside(store, object).await {
+            Ok(noted) if noted.as_ref().and_then(|noted| noted.drill).is_some_and(whole) => {
+                report
+                    .not_recorded
+                    .push("beside the backup stays the note of the proof of all its databases".to_owned());
+                return;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                report.not_recorded.push(format!("beside the backup, whose notes were not read: {}", error.chain()));
+                return;
+            }
+        }
     }
     match catalog::record_drill(store, object, drilled).await {
         Ok(true) => {}
