@@ -13,7 +13,7 @@ use nightvault_core::environment::Environment;
 use nightvault_core::operation::{self, Context, Event};
 use serde_json::{Value, json};
 
-use crate::support::mariadb::{PASSWORD, Server};
+use crate::support::mariadb::Server;
 use crate::support::nightvault::Nightvault;
 use crate::support::{mariadb, postgres, program};
 use forge::forge;
@@ -35,16 +35,6 @@ fn vault_of_postgres(source: &postgres::Scratch) -> Nightvault {
     let mut nightvault = Nightvault::local("clinic");
     nightvault.set("DATABASE_URL", &postgres_url(&source.name));
     nightvault
-}
-
-fn set_mariadb(nightvault: &mut Nightvault, source: &mariadb::Scratch) {
-    nightvault
-        .set("DB_CONNECTION", source.server().scheme())
-        .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &source.server().port())
-        .set("DB_DATABASE", source.name())
-        .set("DB_USERNAME", "nightvault")
-        .set("DB_PASSWORD", PASSWORD);
 }
 
 fn backed_up(nightvault: &Nightvault) -> String {
@@ -93,7 +83,7 @@ fn a_postgres_backup_is_proven_on_a_server_and_its_scratch_database_is_gone() {
 /// Proves a backup on its own server, where nothing of it stays.
 fn is_proven(source: &mariadb::Scratch) {
     let mut nightvault = Nightvault::local("clinic");
-    set_mariadb(&mut nightvault, source);
+    nightvault.set_source(source);
     backed_up(&nightvault);
     let report = nightvault.ok(&["drill", "latest", "--to", &address(source.server())]);
     assert_proven(&report["databases"][0]);
@@ -196,7 +186,7 @@ fn servers_of_the_drills_own_prove_two_engines_and_leave_no_process_and_no_folde
         "CREATE ROLE \"{owner}\"; CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO \"{owner}\""
     ));
     let mut nightvault = vault_of_postgres(&clinic);
-    set_mariadb(&mut nightvault, &registry);
+    nightvault.set_source(&registry);
     // Whoever the servers run as must be able to pass through.
     let temporary = tempfile::TempDir::with_prefix("nv-").unwrap();
     std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

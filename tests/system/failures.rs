@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan, Unit};
 use crate::night::postgres_url;
 use crate::support::aws::Hook;
 use crate::support::nightvault::{Nightvault, PASSWORD, said};
-use crate::support::{given, mariadb, postgres, program};
+use crate::support::{mariadb, postgres, program};
 
 fn sqlite(folder: &Path, rows: u32) -> String {
     let path = folder.join("registry.sqlite");
@@ -93,14 +93,7 @@ fn what_cannot_be_dumped_faithfully_is_refused_by_name() {
 
     let maria = mariadb::Scratch::new("unsupported");
     maria.run("CREATE TABLE odd_engine (id INT) ENGINE=MyISAM");
-    nightvault
-        .unset("DATABASE_URL")
-        .set("DB_CONNECTION", "mariadb")
-        .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &given("TEST_MARIADB_PORT"))
-        .set("DB_DATABASE", maria.name())
-        .set("DB_USERNAME", "nightvault")
-        .set("DB_PASSWORD", mariadb::PASSWORD);
+    nightvault.unset("DATABASE_URL").set_source(&maria);
     let said = nightvault.fails(4, &["run"]);
     assert!(said.stderr.contains("odd_engine"), "{said:?}");
     assert_nothing_is_stored(&nightvault);

@@ -262,13 +262,7 @@ async fn nothing_of_a_damaged_archive_is_executed_by_mariadb() {
     let source = mariadb::Scratch::new("damaged");
     source.run("CREATE TABLE t (id INT PRIMARY KEY, name TEXT); INSERT INTO t SELECT seq, MD5(seq) FROM seq_1_to_40");
     let mut nightvault = Nightvault::local("clinic");
-    nightvault
-        .set("DB_CONNECTION", "mariadb")
-        .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &given("TEST_MARIADB_PORT"))
-        .set("DB_DATABASE", source.name())
-        .set("DB_USERNAME", "nightvault")
-        .set("DB_PASSWORD", mariadb::PASSWORD);
+    nightvault.set_source(&source);
     let archives = archives(&nightvault, || _ = source.run("UPDATE t SET name = 'other'"));
 
     let target = mariadb::Scratch::new("target");

@@ -17,13 +17,7 @@ fn url(database: &Scratch) -> String {
 /// An installation whose source is this database, described by Laravel's variables.
 fn vault_of(source: &Scratch) -> Nightvault {
     let mut nightvault = Nightvault::local("clinic");
-    nightvault
-        .set("DB_CONNECTION", source.server().scheme())
-        .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &source.server().port())
-        .set("DB_DATABASE", source.name())
-        .set("DB_USERNAME", "nightvault")
-        .set("DB_PASSWORD", PASSWORD);
+    nightvault.set_source(source);
     nightvault
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::mariadb::{self, PASSWORD};
+use crate::support::mariadb;
 use crate::support::nightvault::Nightvault;
 use crate::support::{given, postgres};
 
@@ -55,13 +55,7 @@ fn mariadb_is_read_twice_with_files_too() {
     let source = mariadb::Scratch::new("reading");
     source.run(&format!("CREATE TABLE t AS SELECT seq AS i, REPEAT('x', 1000) AS x FROM seq_1_to_{ROWS}"));
     let mut nightvault = Nightvault::local("clinic");
-    nightvault
-        .set("DB_CONNECTION", "mariadb")
-        .set("DB_HOST", "127.0.0.1")
-        .set("DB_PORT", &given("TEST_MARIADB_PORT"))
-        .set("DB_DATABASE", source.name())
-        .set("DB_USERNAME", "nightvault")
-        .set("DB_PASSWORD", PASSWORD);
+    nightvault.set_source(&source);
     let targets = [mariadb::Scratch::new("read"), mariadb::Scratch::new("read")];
     let to = [0, 1].map(|number| {
         let name = targets[number].name();

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{given, program};
+use super::{given, mariadb, program};
 
 /// A password that nothing refuses.
 pub(crate) const PASSWORD: &str = "correct-horse-battery-staple-0123456789";
@@ -57,6 +57,16 @@ impl Nightvault {
     pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Describes a database of MariaDB or MySQL as its source, by Laravel's variables.
+    pub(crate) fn set_source(&mut self, source: &mariadb::Scratch) -> &mut Self {
+        self.set("DB_CONNECTION", source.server().scheme())
+            .set("DB_HOST", "127.0.0.1")
+            .set("DB_PORT", &source.server().port())
+            .set("DB_DATABASE", source.name())
+            .set("DB_USERNAME", "nightvault")
+            .set("DB_PASSWORD", mariadb::PASSWORD)
     }
 
     /// Unsets a variable.
